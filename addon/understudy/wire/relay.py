@@ -1,0 +1,233 @@
+"""One streamed answer on its way to the host: held until it shows real output, then passed on as it comes."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+
+from understudy.wire.answer import Collector, Stage, error_of, failed_event, stage
+from understudy.wire.coding import StreamDecoder
+from understudy.wire.outcome import from_failure
+from understudy.wire.quota import Snapshot, from_event
+from understudy.wire.reply import Headers, Reply, header
+from understudy.wire.response import translate_error
+from understudy.wire.sse import Decoder, Event
+
+HOLD_LIMIT = 64 * 1024
+"""Bytes of a held answer past which it is committed all the same; what it echoes of the request comes on top."""
+ECHOES = 3
+"""How often an answer may repeat its request before any output: `response.created` and `in_progress` do, once each."""
+LARGEST_HOLD = 4 * 1024 * 1024
+
+EVENT_STREAM = "text/event-stream"
+
+_PLAIN_OUTPUT = re.compile(
+    rb"(?:event: response\.(?!(?:completed|incomplete|failed)\n)[a-z_.]++\ndata: [^\r\n]*+\n\n)++"
+)
+_BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n")
+_SEQUENCE_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
+_RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[A-Za-z0-9_-]{1,128})"')
+_QUOTA_EVENT = "codex.rate_limits"
+
+
+def is_event_stream(status: int, headers: Headers) -> bool:
+    """Whether an answer is the stream that was asked for. A 200 that names no content type counts as one."""
+    content_type = header(headers, "content-type") or EVENT_STREAM
+    return status == 200 and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
+
+
+def content_coding(headers: Headers) -> str | None:
+    """The content codings of an answer, in the order in which they were applied (RFC 9110, 8.4), or None."""
+    return ", ".join(value for name, value in headers if name.lower() == "content-encoding") or None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """How an answer is passed on."""
+
+    stream: bool = False
+    """The host asked for one."""
+    vendor_events: bool = False
+    """It understands `codex.*` events."""
+    record: int = 0
+    """Bytes to keep."""
+    request_size: int = 0
+    """Bytes of the upstream request, which the answer's first events may echo."""
+
+    @property
+    def hold_limit(self) -> int:
+        """Bytes that may be held."""
+        return min(HOLD_LIMIT + ECHOES * self.request_size, LARGEST_HOLD)
+
+
+class Relay:
+    """Takes the body of a 200 as it arrives and says what of it goes to the host.
+
+    While held, `feed` gives nothing out; `failure` is then set when the answer turns out to be a failure in disguise.
+    A host that did not ask for a stream gets no byte before the end: `collected()` is its whole answer.
+    """
+
+    def __init__(self, options: RelayOptions, content_encoding: str | None) -> None:
+        self._options = options
+        self._coding = StreamDecoder(content_encoding) if content_encoding else None
+        self._events = Decoder()
+        self._collector = None if options.stream else Collector()
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._record = bytearray()
+        self._last = b""
+        self._response_id = ""
+        self.committed = False
+        self.shown_output = False
+        """Whether real output has come: from then on the backend may think for longer between two events."""
+        self.terminal: Stage | None = None
+        """COMPLETED, INCOMPLETE or FAILED once the answer has come to its own end."""
+        self.terminal_event: Event | None = None
+        self.failure: Event | None = None
+        """The `response.failed` or `error` event that came before any output."""
+        self.snapshots: list[Snapshot] = []
+        self.size = 0
+        """Bytes given out to the host."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether more is held than may be: a host that waits for a stream should not wait for that."""
+        return self._options.stream and self._held_size > self._options.hold_limit
+
+    @property
+    def recorded(self) -> bytes:
+        """The beginning of what the host got, or of what is held; at most `record` bytes."""
+        held = b"" if self.committed else b"".join(self._held)
+        failed = self.failure.raw if self.failure else b""
+        return bytes(self._record) + (held + failed)[: self._options.record]
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """Takes a chunk of the body; gives what the host gets of it. `now`: epoch seconds.
+
+        Raises ValueError where the body does not decode or one event outgrows its bound.
+        """
+        if self._coding is not None:
+            data = self._coding.feed(data)
+        elif self._streaming and not self._events.pending and _PLAIN_OUTPUT.fullmatch(data):
+            # Nearly every chunk of a stream: whole events, none of which says anything to us.
+            self._last = data
+            return self._out(data)
+        return self._pass(self._events.feed(data), now)
+
+    @property
+    def _streaming(self) -> bool:
+        """Whether output goes to the host as it comes."""
+        return self.shown_output and self._collector is None
+
+    def finish(self, now: float) -> bytes:
+        """The upstream has ended the body in order; gives what was still on its way.
+
+        A last event without its blank line is given one: parsers leave out an event that nothing ends.
+        """
+        rest = self._events.feed(self._coding.flush()) if self._coding else []
+        return self._pass([*rest, *map(_ended, self._events.flush())], now)
+
+    def commit(self) -> bytes:
+        """From here on nothing is replayed. Gives what was held."""
+        return self._out(self._release())
+
+    def cut(self, message: str) -> bytes:
+        """The answer broke off: gives the `response.failed` event that tells the host so."""
+        last = _SEQUENCE_NUMBER.findall(self._last)
+        number = int(last[-1]) + 1 if last else 0
+        event = failed_event(message, "server_error", response_id=self._response_id, sequence_number=number)
+        self.terminal = Stage.FAILED
+        return self._out(event)
+
+    def collected(self) -> Reply:
+        """The whole answer of a host that asked for no stream: a Responses JSON object, or the error it ended in.
+
+        Raises ValueError where it has not ended, or asked for a stream.
+        """
+        if self._collector is None:
+            raise ValueError("the host asked for a stream")
+        if self.terminal is Stage.FAILED and self.terminal_event is not None:
+            return _failure_reply(self.terminal_event)
+        return Reply(200, (("content-type", "application/json"),), self._collector.result())
+
+    def _pass(self, events: list[Event], now: float) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            reached = stage(event.type)
+            if reached is Stage.OUTPUT and self._streaming:
+                self._last = event.raw
+                out.append(event.raw)
+            elif self.failure is None:
+                out.append(self._look_at(event, reached, now))
+        return self._out(b"".join(out))
+
+    def _look_at(self, event: Event, reached: Stage, now: float) -> bytes:
+        """The way of every event but the plain output of a committed stream."""
+        if reached is Stage.VENDOR:
+            self._learn(event, now)
+            return self._keep(event) if self._options.vendor_events else b""
+        self._last = event.raw
+        if reached is Stage.LIFECYCLE and not self._response_id and (found := _RESPONSE_ID.search(event.data)):
+            self._response_id = found[1].decode()
+        if reached is Stage.FAILED and not self.committed:
+            self.failure = event
+            return b""
+        if reached in (Stage.COMPLETED, Stage.INCOMPLETE, Stage.FAILED):
+            self.terminal, self.terminal_event = reached, event
+        if self._collector is not None:
+            self._collector.add(event)
+        if reached is Stage.LIFECYCLE:
+            return self._keep(event)
+        self.shown_output = True
+        return self._release() + event.raw
+
+    def accept_failure(self) -> bytes:
+        """The early failure is not ours to replay: it goes to the host as the answer's own end."""
+        event, self.failure = self.failure, None
+        if event is None:
+            return b""
+        self.terminal, self.terminal_event = Stage.FAILED, event
+        return self._out(self._release() + event.raw)
+
+    def _release(self) -> bytes:
+        self.committed = True
+        held, self._held = b"".join(self._held), []
+        self._held_size = 0
+        return held
+
+    def _keep(self, event: Event) -> bytes:
+        if self.committed:
+            return event.raw
+        self._held.append(event.raw)
+        self._held_size += len(event.raw)
+        return b""
+
+    def _learn(self, event: Event, now: float) -> None:
+        if event.type != _QUOTA_EVENT:
+            return
+        try:
+            snapshot = from_event(json.loads(event.data), now)
+        except (ValueError, RecursionError):
+            return
+        if snapshot is not None:
+            self.snapshots.append(snapshot)
+
+    def _out(self, data: bytes) -> bytes:
+        if self._collector is not None:
+            return b""
+        self.size += len(data)
+        room = self._options.record - len(self._record)
+        if room > 0:
+            self._record += data[:room]
+        return data
+
+
+def _ended(event: Event) -> Event:
+    return event if event.raw.endswith(_BLANK_LINES) else replace(event, raw=event.raw + b"\n\n")
+
+
+def _failure_reply(event: Event) -> Reply:
+    """A `response.failed` or `error` event as an error answer: for hosts that asked for no stream."""
+    outcome = from_failure(event, (), 0.0)
+    if outcome is not None and outcome.reply is not None:
+        return outcome.reply
+    return translate_error(400, (), json.dumps({"error": error_of(event).body}).encode())

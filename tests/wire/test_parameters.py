@@ -1,0 +1,177 @@
+"""Which parameters go upstream, and what the backend insists on."""
+
+import json
+
+import pytest
+
+from understudy.wire.coding import RequestRefused
+from understudy.wire.parameters import Parameters, read_parameters
+
+
+def read(**given: object) -> Parameters:
+    return read_parameters(json.dumps({"model": "gpt-5", "input": "hi"} | given).encode())
+
+
+def body(**given: object) -> dict[str, object]:
+    value = json.loads(read(**given).body)
+    assert isinstance(value, dict)
+    return value
+
+
+def refusal(content: bytes) -> dict[str, object]:
+    with pytest.raises(RequestRefused) as caught:
+        read_parameters(content)
+    assert caught.value.reply.status == 400
+    error = json.loads(caught.value.reply.body)["error"]
+    assert error["type"] == "invalid_request_error"
+    return dict(error)
+
+
+def refused(**given: object) -> tuple[object, object]:
+    error = refusal(json.dumps({"model": "gpt-5", "input": "hi"} | given).encode())
+    return error["param"], error["code"]
+
+
+def test_a_plain_string_becomes_one_user_message() -> None:
+    assert body()["input"] == [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}]
+
+
+def test_the_string_keeps_its_escapes() -> None:
+    content = rb'{"model": "m", "input": "\u00e9 \/ \ud83d\ude00"}'
+    assert rb'"text":"\u00e9 \/ \ud83d\ude00"' in read_parameters(content).body
+
+
+def test_what_we_do_not_change_goes_on_byte_for_byte() -> None:
+    content = b'{"model":"m","reasoning":{ "effort" : "low" },"text":{"x":1.50e+3},"input":[{"b":1.0, "a":"\\u00e9"}]}'
+    sent = read_parameters(content).body
+    for kept in (b'{ "effort" : "low" }', b'{"x":1.50e+3}', b'[{"b":1.0, "a":"\\u00e9"}]'):
+        assert kept in sent
+
+
+@pytest.mark.parametrize("value", [True, False, None, "yes"])
+def test_the_host_gets_a_stream_only_for_true(value: object) -> None:
+    assert read(stream=value).stream is (value is True)
+    assert body(stream=value)["stream"] is True
+
+
+def test_instructions_are_always_there_and_the_hosts_own_where_given() -> None:
+    assert body()["instructions"] == ""
+    assert body(instructions=None)["instructions"] == ""
+    assert body(instructions="be brief")["instructions"] == "be brief"
+
+
+def test_a_responses_lite_body_gets_no_instructions() -> None:
+    lite = [{"type": "additional_tools", "role": "developer", "tools": []}]
+    assert "instructions" not in body(input=lite)
+    assert "tools" not in body(input=lite)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, ["reasoning.encrypted_content"]),
+        ([], ["reasoning.encrypted_content"]),
+        (["reasoning.encrypted_content"], ["reasoning.encrypted_content"]),
+        (["message.output_text.logprobs"], ["message.output_text.logprobs", "reasoning.encrypted_content"]),
+    ],
+    ids=["absent", "empty", "there", "others"],
+)
+def test_the_encrypted_reasoning_is_asked_for_once_beside_what_the_host_wants(given: object, expected: object) -> None:
+    assert body(include=given)["include"] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "sent", "named"),
+    [
+        ("priority", "priority", False),
+        ("fast", "priority", False),
+        ("flex", None, True),
+        ("auto", None, False),
+        ("default", None, False),
+        (7, None, True),
+        ([], None, True),
+    ],
+)
+def test_of_the_service_tiers_only_priority_goes_on(given: object, sent: str | None, named: bool) -> None:
+    assert body(service_tier=given).get("service_tier") == sent
+    assert ("service_tier" in read(service_tier=given).removed) is named
+
+
+@pytest.mark.parametrize(
+    ("given", "sent", "named"),
+    [
+        ({"reasoning_summary_delivery": "x"}, {"reasoning_summary_delivery": "x"}, False),
+        ({"reasoning_summary_delivery": "x", "y": 1}, {"reasoning_summary_delivery": "x"}, True),
+        ({"include_obfuscation": False}, None, True),
+        ({}, None, False),
+        ("x", None, True),
+    ],
+)
+def test_of_the_stream_options_only_the_summary_delivery_goes_on(given: object, sent: object, named: bool) -> None:
+    assert body(stream_options=given).get("stream_options") == sent
+    assert ("stream_options" in read(stream_options=given).removed) is named
+
+
+def test_what_the_backend_does_not_know_stays_behind_and_is_named() -> None:
+    parameters = read(temperature=0.5, max_output_tokens=10, user="u", top_p=None, background=False)
+    assert parameters.removed == ("temperature", "max_output_tokens", "user")
+    assert json.loads(parameters.body).keys() == {"model", "input", "include", "stream", "store", "instructions"}
+
+
+def test_null_is_as_good_as_absent() -> None:
+    assert body(tools=None, reasoning=None, previous_response_id=None, conversation=None) == body()
+
+
+def test_a_name_that_could_steer_a_terminal_is_not_shown_as_it_is() -> None:
+    assert read(**{"\x1b]0;x\x07": 1}).removed == ("]0;x",)
+
+
+def test_a_body_of_countless_names_has_few_of_them_shown() -> None:
+    assert len(read(**{f"x{n}": n for n in range(1000)}).removed) <= 32
+
+
+def test_a_previous_response_is_refused_in_openais_words() -> None:
+    error = refusal(b'{"model": "m", "input": "hi", "previous_response_id": "resp_1"}')
+    assert error["message"] == "Previous response with id 'resp_1' not found."
+    assert (error["param"], error["code"]) == ("previous_response_id", "previous_response_not_found")
+
+
+@pytest.mark.parametrize("value", ["conv_1", {"id": "conv_1"}, ""])
+def test_a_conversation_is_refused(value: object) -> None:
+    assert refused(conversation=value)[0] == "conversation"
+
+
+@pytest.mark.parametrize("value", [True, "true", 1])
+def test_the_background_is_refused(value: object) -> None:
+    assert refused(background=value)[0] == "background"
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "code"),
+    [
+        ({"model": None}, "model", "missing_required_parameter"),
+        ({"model": 7}, "model", "invalid_type"),
+        ({"model": ""}, "model", "invalid_type"),
+        ({"model": "a\nb"}, "model", "invalid_type"),
+        ({"model": "\ud800"}, "model", "invalid_type"),
+        ({"model": "m" * 201}, "model", "invalid_type"),
+        ({"input": None}, "input", "missing_required_parameter"),
+        ({"input": {"role": "user"}}, "input", "invalid_type"),
+        ({"input": 7}, "input", "invalid_type"),
+        ({"include": "reasoning.encrypted_content"}, "include", "invalid_type"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_a_parameter_of_the_wrong_type_is_refused_by_name(given: dict[str, object], param: str, code: str) -> None:
+    assert refused(**given) == (param, code)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'"x"', b"{", b'{"model": NaN}', b"[" * 100_000, b"\xff"])
+def test_what_is_no_json_object_is_refused(content: bytes) -> None:
+    assert "JSON object" in str(refusal(content)["message"])
+
+
+def test_the_session_goes_by_the_thread_then_the_session_then_the_cache_key() -> None:
+    metadata = {"session_id": "s", "thread_id": "t"}
+    assert read(client_metadata=metadata, prompt_cache_key="k").session_keys == ("t", "s", "k")
+    assert read(client_metadata={"thread_id": 7}, prompt_cache_key="").session_keys == ()
