@@ -1,0 +1,67 @@
+"""The `understudy` command: finds the command that is meant, runs it, and turns errors into words and an exit code."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from understudy import __version__
+from understudy.state.errors import StateError
+
+# In the order of `--help`.
+COMMANDS = ("status", "accounts", "sandbox", "script", "version")
+
+DESCRIPTION = """\
+Your ChatGPT accounts carry out the OpenAI Responses calls of any program.
+
+  understudy accounts import ~/.codex/auth.json     add an account
+  mitmdump -s "$(understudy script)"                start the proxy
+  understudy status                                 see what is left of each account
+"""
+
+EPILOG = """\
+exit codes: 0 done, 1 could not, 2 wrong use
+files: in $UNDERSTUDY_HOME, by default the platform's folder for your data
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command that `argv` (without the program's name) names. Gives the exit code: 0, 1 or 2."""
+    try:
+        words = sys.argv[1:] if argv is None else argv
+        arguments = parser(words).parse_args(words)
+    except SystemExit as exit:  # argparse: after --help (0), or after it has named what is wrong (2)
+        return exit.code if isinstance(exit.code, int) else 2
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except StateError as error:
+        print(f"understudy: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would try to write the rest at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("understudy: interrupted", file=sys.stderr)
+    return 1
+
+
+def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line as far as `words` need it: all commands, or the one that they begin with.
+
+    Each command sets `run`, a function of the parsed arguments that gives the exit code.
+    """
+    top = argparse.ArgumentParser(
+        prog="understudy",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"understudy {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # To load one command is quick, and `understudy status` is to be.
+    for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:
+        module = importlib.import_module(f"understudy.cli.{name}")
+        module.add_parser(commands)
+    return top

@@ -1,0 +1,71 @@
+"""The one HTTP client for the login server: it has no memory, follows nothing and trusts nothing of the environment."""
+
+import asyncio
+import ssl
+
+import certifi
+import httpx
+
+from understudy.oauth.request import OAuthRequest
+
+TIMEOUT = 15.0
+"""Seconds for the whole exchange."""
+CONNECT_TIMEOUT = 10.0
+MAX_ANSWER = 1024 * 1024
+
+
+class NotSent(Exception):
+    """The request never left this machine: it may be sent again."""
+
+
+class NoAnswer(Exception):
+    """The request left, wholly or in part, and no answer came: what it asked for may have been done."""
+
+
+async def send(
+    request: OAuthRequest, proxy: str | None = None, timeout: float = TIMEOUT, trusted_ca: str | None = None
+) -> tuple[int, bytes]:
+    """Sends `request` once and gives the answer's status and body.
+
+    `proxy`: URL of the HTTP proxy to go through, user and password in it. `timeout`: seconds for the whole exchange.
+    `trusted_ca`: PEM file of the authorities to trust, in the place of those that come with certifi.
+    Raises NotSent or NoAnswer, whose texts hold nothing of the request.
+    """
+    try:
+        transport = await asyncio.to_thread(_transport, proxy, trusted_ca or certifi.where())
+    except (OSError, ValueError, httpx.InvalidURL):
+        raise NotSent("the proxy's address, or the file of trusted authorities, cannot be used") from None
+    try:
+        async with asyncio.timeout(timeout):
+            return await _exchange(request, transport, timeout)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, ssl.SSLCertVerificationError) as error:
+        raise NotSent(f"the login server cannot be reached ({type(error).__name__})") from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise NotSent("the login server's address cannot be used") from None
+    except (httpx.HTTPError, OSError) as error:
+        raise NoAnswer(f"the login server did not answer ({type(error).__name__})") from None
+
+
+def _transport(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
+    """Reads the authorities, which takes tens of milliseconds: not for the event loop, where answers stream."""
+    return httpx.AsyncHTTPTransport(
+        verify=ssl.create_default_context(cafile=authorities),
+        # Without this it would go through the very proxy that it serves.
+        trust_env=False,
+        # The client's own argument for it has changed its name over the versions of httpx.
+        proxy=httpx.Proxy(proxy) if proxy else None,
+        retries=0,
+    )
+
+
+async def _exchange(request: OAuthRequest, transport: httpx.AsyncHTTPTransport, timeout: float) -> tuple[int, bytes]:
+    limits = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
+    client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=limits, follow_redirects=False)
+    headers = [*request.headers, ("accept-encoding", "identity")]
+    async with client, client.stream(request.method, request.url, headers=headers, content=request.body) as answer:
+        body = b""
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                raise NoAnswer("the login server's answer is too long")
+        return answer.status_code, body

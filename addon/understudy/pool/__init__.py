@@ -1,0 +1,1 @@
+"""Accounts, choosing, affinity, budgets: values in, decisions out. No I/O and no clock."""

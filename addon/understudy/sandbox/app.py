@@ -1,0 +1,118 @@
+"""The sandbox's ASGI application: the routes, the journal around them, and the pages for people and scripts."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from understudy.sandbox.backend import RECORD, Backend
+from understudy.sandbox.exchange import opened
+from understudy.sandbox.journal import Journal
+from understudy.sandbox.oauth import TokenEndpoint
+from understudy.sandbox.replies import Reply, detail, json_reply
+from understudy.sandbox.scenario import read_steps
+from understudy.sandbox.world import World
+
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
+
+
+def build_app(world: World) -> ASGIApp:
+    """The application: issuer at `/`, backend at `/backend-api`, the sandbox's own pages at `/sandbox`."""
+    backend, tokens, desk = Backend(world), TokenEndpoint(world), Desk(world)
+    pages: list[tuple[str, str, Endpoint]] = [
+        ("POST", "/oauth/token", tokens.token),
+        ("POST", "/backend-api/codex/responses", backend.responses),
+        ("GET", "/backend-api/codex/models", backend.models),
+        ("GET", "/backend-api/wham/usage", backend.usage),
+        ("GET", "/backend-api/codex/usage", backend.usage),
+        ("GET", "/sandbox/journal", desk.journal),
+        ("DELETE", "/sandbox/journal", desk.forget),
+        ("POST", "/sandbox/reset", desk.reset),
+        ("PUT", "/sandbox/steps/{label}", desk.steps),
+    ]
+
+    async def unknown(request: Request, _: Exception) -> ASGIApp:
+        return await backend.unknown(request)
+
+    app = Starlette(
+        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in pages],
+        exception_handlers={404: cast(Any, unknown), 405: cast(Any, unknown)},
+    )
+    app.router.redirect_slashes = False
+    return Journalled(app, world.journal)
+
+
+class Journalled:
+    """Opens a journal entry for every request but those to the sandbox's own pages; refuses WebSockets with a 426."""
+
+    def __init__(self, app: ASGIApp, journal: Journal) -> None:
+        self._app = app
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "websocket":
+            await _refuse_upgrade(send)
+            return
+        # Starlette wants lower-case names (ASGI, HTTP connection scope); the journal keeps what came.
+        lower = {**scope, "headers": [(name.lower(), value) for name, value in scope["headers"]]}
+        if scope["path"].startswith("/sandbox/"):
+            await self._app(lower, receive, send)
+            return
+        record = self._journal.open(lambda number: opened(scope, number))
+        try:
+            await self._app({**lower, RECORD: record}, receive, send)
+        except ClientDisconnect:
+            now = time.monotonic()
+            gone = replace(record.entry, cancelled_at=now, finished_at=now, ending="cancelled")
+            self._journal.note(record, gone)
+
+
+class Desk:
+    """The sandbox's own pages: the journal, a fresh start, other steps for an account."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def journal(self, request: Request) -> ASGIApp:
+        """`GET /sandbox/journal`: `{"entries": [...]}`."""
+        return Response(self._world.journal.to_json(), media_type="application/json")
+
+    async def forget(self, request: Request) -> ASGIApp:
+        """`DELETE /sandbox/journal`: an empty journal; logins and steps stay as they are."""
+        self._world.journal.clear()
+        return Response(status_code=204)
+
+    async def reset(self, request: Request) -> ASGIApp:
+        """`POST /sandbox/reset`: the scenario from its beginning, with new logins."""
+        self._world.reset(time.time())
+        return Response(status_code=204)
+
+    async def steps(self, request: Request) -> ASGIApp:
+        """`PUT /sandbox/steps/LABEL` with a JSON list of steps."""
+        member = self._world.members.get(request.path_params["label"])
+        if member is None:
+            return _plain(detail(404, f"no such account; there are {', '.join(self._world.members)}"))
+        try:
+            member.play(read_steps(await request.json()))
+        except ValueError as error:
+            return _plain(detail(400, str(error)))
+        return Response(status_code=204)
+
+
+def _plain(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers))
+
+
+async def _refuse_upgrade(send: Send) -> None:
+    """426 (RFC 9110, 15.5.22) by the ASGI WebSocket denial extension: clients fall back to plain HTTP."""
+    reply = json_reply(426, {"detail": "Upgrade Required"})
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": reply.body, "more_body": False})

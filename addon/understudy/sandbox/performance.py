@@ -1,0 +1,270 @@
+"""Turns a step of the scenario into a performance: exactly which bytes leave when, and how it ends. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from understudy.sandbox import replies
+from understudy.sandbox.coding import Encoder
+from understudy.sandbox.quota import Quota, quota_headers
+from understudy.sandbox.scenario import (
+    Cut,
+    EarlyFailure,
+    HeaderChanges,
+    Preset,
+    Redirect,
+    Reset,
+    Revoked,
+    ShortLimit,
+    SlowHeaders,
+    Stall,
+    Status,
+    Step,
+    Stream,
+    Unauthorized,
+    UsageLimit,
+)
+from understudy.sandbox.stream import Asked, Composer, Event, add_message, compose
+
+Pairs = tuple[tuple[str, str], ...]
+NEWLINES = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
+
+
+class Ending(Enum):
+    """How an answer ends: in good order, by a TCP reset, a TCP close, an HTTP/2 RST_STREAM."""
+
+    FINISHED = "finished"
+    RST = "rst"
+    FIN = "fin"
+    STREAM = "stream"
+    BROKEN = "broken"
+    """RST_STREAM on HTTP/2, TCP reset on HTTP/1.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """An answer as it will happen. No status: nothing is sent before the ending. Times in seconds."""
+
+    status: int | None
+    headers: Pairs = ()
+    pieces: tuple[Event, ...] = ()
+    wait: float = 0.0
+    delay: float = 0.0
+    pause_at: int | None = None
+    """Before which piece there is a pause; the number of pieces: after the last."""
+    pause: float = 0.0
+    linger: float = 0.0
+    """Between the last piece and the ending."""
+    ending: Ending = Ending.FINISHED
+
+    @property
+    def ends_with_its_last_piece(self) -> bool:
+        """Whether nothing happens between the last piece and a good end."""
+        return self.ending is Ending.FINISHED and not self.linger and self.pause_at != len(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a performance depends on besides the step. `resets_at`: epoch seconds, of the limit in force."""
+
+    asked: Asked
+    quota: Quota
+    now: float
+    resets_at: int
+    headers: Pairs
+    """Header fields of every answer."""
+    changes: HeaderChanges
+    """The account's own changes to them."""
+
+
+def stage(step: Step, scene: Scene) -> Performance:
+    """The performance of a step."""
+    match step:
+        case UsageLimit():
+            performance = _usage_limit(step, scene)
+        case EarlyFailure():
+            performance = _early_failure(step, scene)
+        case Stream():
+            performance = _stream(step, scene)
+        case _:
+            performance = _complete(_reply(step), scene.quota, scene)
+    changes = {**scene.changes, **step.headers}
+    return replace(performance, wait=performance.wait + step.wait, headers=_changed(performance.headers, changes))
+
+
+def complete(reply: replies.Reply, headers: Pairs = (), *, wait: float = 0.0) -> Performance:
+    """A complete answer, with more header fields besides its own."""
+    length = (("content-length", str(len(reply.body))),)
+    return Performance(reply.status, (*reply.headers, *length, *headers), (Event("", reply.body),), wait=wait)
+
+
+def _complete(reply: replies.Reply, quota: Quota, scene: Scene) -> Performance:
+    return complete(reply, (*scene.headers, *quota_headers(quota, scene.now)))
+
+
+def _reply(step: Step) -> replies.Reply:
+    match step:
+        case ShortLimit():
+            message = f"Rate limit reached for requests. Please try again in {step.seconds:g}s."
+            wait = (("retry-after", str(math.ceil(step.seconds))), ("retry-after-ms", str(int(step.seconds * 1000))))
+            return replies.error_reply(429, message, code="rate_limit_exceeded", type="requests", headers=wait)
+        case Status():
+            if isinstance(step.body, str):
+                return replies.Reply(step.status, step.body.encode(), (("content-type", "text/plain"),))
+            return replies.json_reply(step.status, step.body)
+        case Redirect():
+            return replies.Reply(step.status, headers=(("location", step.location),))
+        case Unauthorized():
+            return replies.EXPIRED_TOKEN
+        case Revoked():
+            return replies.revoked_token(step.code)
+        case Preset():
+            return replies.PRESETS[step.do]
+    raise TypeError(f"no reply for {step!r}")
+
+
+def _usage_limit(step: UsageLimit, scene: Scene) -> Performance:
+    error: dict[str, object] = {
+        "type": step.type,
+        "message": "The usage limit has been reached",
+        "plan_type": scene.quota.plan,
+    }
+    if step.tell in ("both", "body"):
+        left = max(0, scene.resets_at - math.ceil(scene.now))
+        error |= {"resets_at": scene.resets_at, "eligible_promo": None, "resets_in_seconds": left}
+    reply = replies.json_reply(429, {"error": error})
+    if step.tell not in ("both", "headers"):
+        return complete(reply, scene.headers)
+    reached = (("x-codex-rate-limit-reached-type", "rate_limit_reached"),)
+    return _complete(replace(reply, headers=(*reply.headers, *reached)), scene.quota, scene)
+
+
+def _early_failure(step: EarlyFailure, scene: Scene) -> Performance:
+    composer = Composer(scene.asked, str(scene.asked.body.get("model")))
+    if step.vendor:
+        composer.add_vendor(scene.asked.rate_limits)
+    if step.lifecycle:
+        composer.begin()
+    if step.words:
+        add_message(composer, [f" word{number}" for number in range(step.words)], close=False)
+    error: dict[str, object] = {"code": step.code, "message": step.message or _MESSAGES.get(step.code, step.code)}
+    if step.resets_in is not None:
+        error |= {"resets_at": math.ceil(scene.now + step.resets_in), "resets_in_seconds": math.ceil(step.resets_in)}
+    if step.do == "early_failed":
+        composer.add("response.failed", response=composer.response("failed", error=error))
+    elif step.nested:
+        composer.add("error", error={"type": step.code, **error, "param": None})
+    else:
+        composer.add("error", **error, param=None)
+    performance = _on_stream(scene, composer.events, str(scene.asked.body.get("model")))
+    return replace(performance, delay=step.delay, linger=step.hold_open)
+
+
+_MESSAGES = {
+    "rate_limit_exceeded": "Rate limit reached for requests. Please try again in 1.5s.",
+    "usage_limit_reached": "The usage limit has been reached",
+    "insufficient_quota": "You exceeded your current quota, please check your plan and billing details.",
+    "server_is_overloaded": "Our servers are currently overloaded. Please try again later.",
+    "server_error": "An error occurred while processing your request.",
+    "context_length_exceeded": (
+        "Your input exceeds the context window of this model. Please adjust your input and try again."
+    ),
+}
+
+
+def _on_stream(scene: Scene, events: Sequence[Event], model: str) -> Performance:
+    quota = quota_headers(scene.quota, scene.now)
+    headers = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
+    return Performance(200, (*headers, *scene.headers, ("openai-model", model), *quota), tuple(events))
+
+
+def _stream(step: Stream, scene: Scene) -> Performance:
+    events = _framed(step, compose(step, scene.asked))
+    performance = _on_stream(scene, events, step.serve_model or str(scene.asked.body.get("model")))
+    performance = replace(performance, delay=step.delay)
+    match step:
+        case SlowHeaders():
+            performance = replace(performance, wait=step.seconds)
+        case Reset():
+            performance = _reset(step, performance)
+        case Cut():
+            performance = replace(performance, pieces=_before(performance.pieces, step.when, step.events))
+        case Stall() if step.when == "before_headers":
+            performance = replace(performance, wait=step.seconds)
+        case Stall():
+            head, tail = _split(performance.pieces, step.when, step.events)
+            performance = replace(performance, pieces=head + tail, pause_at=len(head), pause=step.seconds)
+    whole = not isinstance(step, Cut | Reset)
+    return _chunked(step, _compressed(step, performance, finish=whole))
+
+
+def _reset(step: Reset, performance: Performance) -> Performance:
+    ending = Ending.BROKEN if step.how == "default" else Ending(step.how)
+    if step.when == "before_headers":
+        return Performance(None, linger=step.linger, ending=ending)
+    pieces = _before(performance.pieces, step.when, step.events)
+    return replace(performance, pieces=pieces, linger=step.linger, ending=ending)
+
+
+def _before(pieces: tuple[Event, ...], when: str, events: int) -> tuple[Event, ...]:
+    return _split(pieces, when, events)[0]
+
+
+def _split(pieces: tuple[Event, ...], when: str, events: int) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """The pieces before and after a fault; one that comes in the middle of a text delta is cut in two."""
+    if when != "mid_text":
+        index = 0 if when == "after_headers" else events
+        return pieces[:index], pieces[index:]
+    deltas = [index for index, piece in enumerate(pieces) if piece.type == "response.output_text.delta"]
+    if events >= len(deltas):
+        raise ValueError(f"mid_text after {events} text deltas, but the answer has only {len(deltas)}")
+    index = deltas[events]
+    cut = pieces[index]
+    half = len(cut.data) // 2
+    return (*pieces[:index], Event("", cut.data[:half])), (Event(cut.type, cut.data[half:]), *pieces[index + 1 :])
+
+
+def _framed(step: Stream, events: Sequence[Event]) -> tuple[Event, ...]:
+    """The events with the line ends, the byte order mark and the end that the step wants."""
+    newline = NEWLINES[step.newline]
+    framed = [replace(event, data=event.data.replace(b"\n", newline)) for event in events]
+    if not step.final_newline:
+        framed[-1] = replace(framed[-1], data=framed[-1].data.rstrip(b"\r\n"))
+    if step.bom:
+        framed[0] = replace(framed[0], data=b"\xef\xbb\xbf" + framed[0].data)
+    return tuple(framed)
+
+
+def _compressed(step: Stream, performance: Performance, *, finish: bool) -> Performance:
+    if step.compress is None:
+        return performance
+    encoder = Encoder(step.compress)
+    pieces = performance.pieces
+    encoded = [Event(p.type, data) for p, data in zip(pieces, encoder.encode(p.data for p in pieces), strict=True)]
+    if finish:
+        encoded.append(Event("", encoder.finish()))
+    headers = (*performance.headers, ("content-encoding", step.compress))
+    return replace(performance, pieces=tuple(encoded), headers=headers)
+
+
+def _chunked(step: Stream, performance: Performance) -> Performance:
+    if not step.chunk_bytes:
+        return performance
+    at = len(performance.pieces) if performance.pause_at is None else performance.pause_at
+    before = _sliced(performance.pieces[:at], step.chunk_bytes)
+    after = _sliced(performance.pieces[at:], step.chunk_bytes)
+    pause_at = None if performance.pause_at is None else len(before)
+    return replace(performance, pieces=before + after, pause_at=pause_at)
+
+
+def _sliced(pieces: Sequence[Event], size: int) -> tuple[Event, ...]:
+    body = b"".join(piece.data for piece in pieces)
+    return tuple(Event("", body[start : start + size]) for start in range(0, len(body), size))
+
+
+def _changed(headers: Pairs, changes: HeaderChanges) -> Pairs:
+    """The header fields with `changes` applied; names are compared without regard to case."""
+    names = {name.lower() for name in changes}
+    kept = [(name, value) for name, value in headers if name.lower() not in names]
+    return (*kept, *((name, value) for name, value in changes.items() if value is not None))

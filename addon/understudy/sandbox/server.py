@@ -1,0 +1,178 @@
+"""The running sandbox: in a thread of its own for tests, or in the foreground for the command."""
+
+import asyncio
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hypercorn.config import Config
+
+from understudy.sandbox.app import build_app
+from understudy.sandbox.connection import Listener
+from understudy.sandbox.issuer import Issuer
+from understudy.sandbox.journal import Journal
+from understudy.sandbox.scenario import DEMO, Scenario, Step, read_scenario, read_steps
+from understudy.sandbox.tokens import TokenSet, login_file
+from understudy.sandbox.world import World
+
+BACKEND_PATH = "/backend-api/codex"
+START_LIMIT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to serve TLS: PEM files of the certificate chain and its key, and the protocols offered (ALPN, RFC 7301)."""
+
+    cert: Path
+    key: Path
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
+
+    def context(self) -> ssl.SSLContext:
+        """The context for the listening side. Raises OSError where the files are missing, ssl.SSLError where bad."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.cert, self.key)
+        context.set_alpn_protocols(list(self.alpn))
+        return context
+
+
+class Sandbox:
+    """A loopback ChatGPT. As a context manager it serves from a thread and event loop of its own.
+
+    Leaving the block stops it, and raises an ExceptionGroup if the sandbox itself failed on a request: a test must not
+    pass on a broken upstream.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario | Mapping[str, object] = DEMO,
+        *,
+        tls: Tls | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.scenario = scenario if isinstance(scenario, Scenario) else read_scenario(scenario)
+        self.host = host
+        self.port = port
+        self.journal = Journal()
+        self._tls = tls
+        self._issuer = Issuer("")
+        self._world = World(self.scenario, self._issuer, self.journal)
+        self._listener = Listener(build_app(self._world), _hypercorn())
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, e.g. `http://127.0.0.1:8787`."""
+        return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}"
+
+    @property
+    def backend(self) -> str:
+        """What `codex_backend` has to be."""
+        return self.origin + BACKEND_PATH
+
+    @property
+    def issuer(self) -> str:
+        """What `codex_issuer` has to be."""
+        return self.origin
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        return self._listener.connections
+
+    def auth_json(self, label: str) -> str:
+        """Codex's `auth.json` for an account, with the tokens that are good now."""
+        login = self._issuer.logins[label]
+        return login_file(login.identity, login.tokens, time.time())
+
+    def tokens(self, label: str) -> TokenSet:
+        """The tokens of an account that are good now."""
+        return self._issuer.logins[label].tokens
+
+    def account_id(self, label: str) -> str:
+        """ChatGPT's id of an account."""
+        return self._issuer.logins[label].identity.account_id
+
+    def email(self, label: str) -> str:
+        """The e-mail address of an account."""
+        return self._issuer.logins[label].identity.email
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every token string minted so far, for searches through what must not hold any."""
+        return self._issuer.secrets()
+
+    def set_steps(self, label: str, steps: Sequence[Step | Mapping[str, object]]) -> None:
+        """From the account's next request on, these steps. Raises ValueError where they are none."""
+        self._world.members[label].play(read_steps(steps))
+
+    async def serve(self, started: Callable[[], None], stop: asyncio.Event) -> None:
+        """Serves until `stop` is set; `started` is called once the port is open. Raises OSError where it is taken."""
+        context = self._tls.context() if self._tls else None
+        self.port = await self._listener.start(self.host, self.port, context)
+        self._issuer.url = self.origin
+        self._world.reset(time.time())
+        try:
+            started()
+            await stop.wait()
+        finally:
+            await self._listener.stop()
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        failed: list[BaseException] = []
+
+        async def main() -> None:
+            self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+            await self.serve(ready.set, self._stopping)
+
+        self._thread = threading.Thread(target=_run, args=(main(), failed, ready), name="sandbox", daemon=True)
+        self._thread.start()
+        if not ready.wait(START_LIMIT):
+            raise TimeoutError("the sandbox did not start")
+        if failed:
+            raise failed[0]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._loop is not None and self._stopping is not None and self._thread is not None
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(START_LIMIT)
+        if self._thread.is_alive():
+            raise TimeoutError("the sandbox did not stop")
+        if self._listener.failures:
+            raise ExceptionGroup("the sandbox failed on a request", self._listener.failures)
+
+
+def _run(main: Coroutine[object, object, None], failed: list[BaseException], ready: threading.Event) -> None:
+    """The thread's body: what goes wrong before the port is open is the starting thread's to raise."""
+    try:
+        asyncio.run(main)
+    except BaseException as error:
+        if ready.is_set():
+            raise
+        failed.append(error)
+    finally:
+        ready.set()
+
+
+def _hypercorn() -> Config:
+    """Hypercorn as the real servers behave: connections that last, header fields as they came, no words of its own."""
+    config = Config()
+    config.errorlog = logging.getLogger("understudy.sandbox")
+    config.include_server_header = False
+    config.h11_pass_raw_headers = True
+    config.h2_max_concurrent_streams = 1000
+    config.keep_alive_timeout = 300
+    config.keep_alive_max_requests = 10**9
+    return config

@@ -1,0 +1,1 @@
+"""Tests of the loopback ChatGPT that every other test leans on."""
