@@ -1,0 +1,1 @@
+"""The mitmproxy side: hooks, the replaying layer, options, commands and views."""

@@ -1,0 +1,252 @@
+"""The addon: mitmproxy's events, each decided in a few lines and carried out elsewhere."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+from mitmproxy import command, ctx, eventsequence, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.exceptions import OptionsError
+from mitmproxy.proxy import layer
+
+from understudy.pool.choose import candidates
+from understudy.proxy import refusals, views
+from understudy.proxy.claim import Claim, Leave, Refuse, Verdict
+from understudy.proxy.dispatch import Dispatcher
+from understudy.proxy.guard import Guard, guard_of
+from understudy.proxy.layer import replaying
+from understudy.proxy.messages import place_of, response_of
+from understudy.proxy.options import add_options, read_settings, turn_on_needs
+from understudy.proxy.roster import Roster
+from understudy.proxy.turn import Attempt, Turn
+from understudy.state.accounts import AccountStore
+from understudy.state.errors import StateError
+from understudy.state.home import home
+from understudy.state.quota import QuotaCache
+from understudy.state.tokens import TokenKeeper
+from understudy.wire.reply import Reply
+from understudy.wire.request import RequestRefused
+
+logger = logging.getLogger(__name__)
+
+CREDENTIALS = frozenset({b"authorization", b"openai-organization", b"openai-project", b"cookie", b"x-api-key"})
+"""What a host sends to be billed by: never sent upstream, and in no flow that is ours."""
+
+
+class Understudy:
+    """Claims the Responses calls of unmodified programs and has the user's own accounts carry them out."""
+
+    def __init__(self) -> None:
+        self._guard: Guard
+        self._dispatcher: Dispatcher
+        self._done_at_start: list[str] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    # Life
+
+    def load(self, loader: Loader) -> None:
+        """Registers the options. The guard comes first, and stays, whatever becomes of this script."""
+        self._guard = guard_of(ctx.master)
+        with _told():
+            add_options(loader)
+            settings = read_settings(ctx.options)
+        self._done_at_start = turn_on_needs(ctx.options)
+        folder = home()
+        store = AccountStore(folder)
+        keeper = TokenKeeper(store, settings.issuer)
+        self._dispatcher = Dispatcher(settings, Roster(store, QuotaCache(folder)), keeper, Random())
+        self._guard.endings.append(self._dispatcher.end)
+
+    def configure(self, updated: set[str]) -> None:
+        """Checks the options and applies them to the next request."""
+        with _told():
+            self._dispatcher.apply(read_settings(ctx.options))
+
+    def running(self) -> None:
+        """Says what will happen to requests, and which of mitmproxy's options were turned on for it."""
+        self._writer = asyncio.get_running_loop().create_task(self._dispatcher.roster.keep_writing())
+        for line in (*self._done_at_start, self._banner()):
+            logger.info("understudy: %s", line)
+
+    def done(self) -> None:
+        """Writes what is not written yet."""
+        if self._writer is not None:
+            self._writer.cancel()
+            self._dispatcher.roster.write()
+
+    # Connections
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        """Lets mitmproxy decide, then puts the replaying layer in the place of its HTTP layer."""
+        ctx.master.addons.get("nextlayer").next_layer(nextlayer)
+        if nextlayer.layer is not None:
+            nextlayer.layer = replaying(nextlayer.layer, self._guard.turns)
+
+    # Requests
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Claims a request, or refuses it, or leaves it alone."""
+        if not flow.live:
+            return
+        with _seam(flow):
+            verdict = self._verdict(flow)
+            if isinstance(verdict, Leave):
+                return
+            fields = flow.request.headers.fields
+            flow.request.headers.fields = tuple(field for field in fields if field[0].lower() not in CREDENTIALS)
+            if flow.response is not None or flow.error is not None:
+                return  # Somebody before us has answered: mitmproxy's proxyauth, or an addon of the user.
+            if isinstance(verdict, Refuse):
+                self._refuse(flow, verdict.reply)
+            else:
+                # Armed now, lifted by the last statement of `request`: whatever goes wrong in between, it stays.
+                flow.response = self._guard.refusal()
+                self._guard.turns.open(self._turn(flow))
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Prepares a claimed request's first attempt."""
+        turn = self._guard.turns.get(flow)
+        if turn is None or not flow.live:
+            return
+        with _seam(flow):
+            try:
+                await self._dispatcher.prepare(turn)
+            except RequestRefused as refused:
+                turn.next = refused.reply
+            except StateError as error:
+                turn.next = refusals.no_state(str(error))
+            if isinstance(turn.next, Reply):
+                turn.refused_as = refusals.code_of(turn.next)
+                flow.response = response_of(turn.next)
+            elif isinstance(turn.next, Attempt):
+                flow.response = None
+
+    async def codex_attempt_ended(self, turn: Turn) -> None:
+        """Decides what follows an attempt of which nothing was delivered, and shows it as a flow of its own."""
+        followed_by = ""
+        with _seam(turn.flow, turn):
+            followed_by = await self._dispatcher.decide(turn)
+        with _seam():
+            if turn.next is not turn.sent[-1].outcome_reply:
+                await _show(turn, followed_by)
+        with _seam(turn.flow, turn):
+            self._dispatcher.write_request(turn)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """An answer is committed."""
+        turn = self._guard.turns.get(flow)
+        if turn is not None and turn.sent and turn.sent[-1].committed_at is not None:
+            with _seam():
+                self._dispatcher.committed(turn)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """A claimed request has been answered."""
+        with _seam():
+            self._ended(flow, None)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """A claimed request's host has hung up."""
+        with _seam():
+            self._ended(flow, flow.error.msg if flow.error else "error")
+
+    # Commands
+
+    @command.command("codex.status")
+    def codex_status(self) -> str:
+        """The accounts, their windows and resets, as the JSON that `understudy status --json` prints."""
+        return json.dumps(self._dispatcher.roster.status(), indent=2)
+
+    @command.command("codex.accounts")
+    def codex_accounts(self) -> Sequence[str]:
+        """The labels of the accounts in the pool, in the pool's order."""
+        return [account.label for account in self._dispatcher.roster.accounts()]
+
+    # Helpers
+
+    def _verdict(self, flow: http.HTTPFlow) -> Verdict:
+        seated = self._guard.turns.seated(flow)
+        if isinstance(seated, Leave | Claim):
+            return seated
+        # What was refused by its names is looked at again: mitmproxy's proxyauth has spoken by now.
+        verdict = self._guard.verdict(flow)
+        if isinstance(verdict, Claim) and seated is None:
+            return Refuse(refusals.not_replayable("its connection was opened while the script was not loaded"))
+        return verdict
+
+    def _turn(self, flow: http.HTTPFlow) -> Turn:
+        turn = Turn(flow, time.monotonic())
+        if flow.is_replay == "request":
+            shown = flow.metadata.get(views.METADATA)
+            turn.replayed_stream = shown.get("stream") if isinstance(shown, dict) else None
+        return turn
+
+    def _refuse(self, flow: http.HTTPFlow, reply: Reply) -> None:
+        flow.response = response_of(reply)
+        line = views.Line("", 0, reply.status, refusals.code_of(reply), 0.0)
+        views.mark(flow, line, False, views.REFUSED)
+        logger.info("%s", line)
+
+    def _ended(self, flow: http.HTTPFlow, error: str | None) -> None:
+        turn = self._guard.turns.close(flow)
+        if turn is None:
+            return
+        self._dispatcher.finished(turn)
+        status = flow.response.status_code if flow.response else None
+        line = views.last_line(turn, status, error, time.monotonic(), time.time())
+        served = error is None and turn.broken is None and status is not None and status < 400
+        shown = views.FAILED if turn.sent and not turn.given_up else views.REFUSED
+        marker = views.SERVED if served else shown
+        views.mark(flow, line, turn.relay_options.stream, marker)
+        logger.info("%s (%.0f ms)", line, line.seconds * 1000)
+
+    def _banner(self) -> str:
+        settings, accounts = self._dispatcher.settings, self._dispatcher.roster.accounts()
+        calls = f"calls of POST /v1/responses on {', '.join(sorted(settings.hosts))}"
+        if not accounts:
+            return f"{calls} will be refused: the pool is empty. Add an account: {refusals.ADD_ACCOUNT}"
+        may_serve = candidates(accounts, settings.account)
+        if not may_serve:
+            return f"{calls} will be refused: codex_account names {settings.account!r}, and no account is called so"
+        return f"{calls} are carried out by {', '.join(account.label for account in may_serve)}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Logs what is wrong with an option, and so ends mitmproxy at its start: it loads scripts in a task of its own,
+    which an OptionsError would end without a word."""
+    try:
+        yield
+    except OptionsError as error:
+        logger.error("understudy: %s", error)
+        raise
+
+
+@contextmanager
+def _seam(flow: http.HTTPFlow | None = None, turn: Turn | None = None) -> Iterator[None]:
+    """The outermost seam of a hook. mitmproxy would log an exception and let the flow go on unmodified, or, where it
+    is no ordinary one, leave the host hanging. `flow`: what is refused where the hook fails; without one, its answer
+    is on its way already, and goes on.
+    """
+    try:
+        yield
+    except BaseException as error:
+        logger.error("understudy: a hook failed: %s", place_of(error))
+        if turn is not None:
+            turn.next = None
+        if flow is not None:
+            flow.response = response_of(refusals.undecided())
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+
+
+async def _show(turn: Turn, followed_by: str) -> None:
+    """Logs an attempt that was not delivered, and hands a flow of its own to the other addons: mitmweb, `-w`."""
+    line = views.failed_line(turn, turn.sent[-1], followed_by, time.time())
+    logger.info("%s (%.0f ms)", line, line.seconds * 1000)
+    for event in eventsequence.iterate(views.attempt_flow(turn, line, time.time() - time.monotonic())):
+        await ctx.master.addons.handle_lifecycle(event)

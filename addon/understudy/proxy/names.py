@@ -1,0 +1,52 @@
+"""Reads from a mitmproxy flow everything that says where its request goes."""
+
+from mitmproxy import http
+from mitmproxy.connection import Client
+from mitmproxy.proxy import mode_specs
+
+from understudy.proxy.claim import Names, Way
+from understudy.wire.provider import is_loopback
+
+
+def names_of(flow: http.HTTPFlow) -> Names:
+    """The names in a flow whose request headers have been read, and nothing more."""
+    client, request = flow.client_conn, flow.request
+    way = _way(client.proxy_mode)
+    secure = request.scheme == "https"
+    address = flow.server_conn.address
+    authorities = (request.authority, *request.headers.get_all("host"))
+    return Names(
+        way=way,
+        method=request.method.upper(),
+        path=request.path,
+        encrypted=secure if way is Way.REVERSE else secure and client.tls_established,
+        websocket=request.headers.get("upgrade", "").lower() == "websocket",
+        destination=address[0] if address else None,
+        sni=client.sni,
+        authorities=tuple(a for a in authorities if a),
+        local=is_local(client) or "proxyauth" in flow.metadata,
+        page=_is_of_a_page(request.headers),
+    )
+
+
+def _is_of_a_page(headers: http.Headers) -> bool:
+    """Whether a web page made the request: browsers say so (Fetch Metadata, Sec-Fetch-Site; RFC 6454, Origin)."""
+    site, origin = str(headers.get("sec-fetch-site", "none")), str(headers.get("origin", ""))
+    return site != "none" or origin == "null" or origin.startswith("http")
+
+
+def _way(mode: mode_specs.ProxyMode) -> Way:
+    if isinstance(mode, mode_specs.ReverseMode):
+        return Way.REVERSE
+    if isinstance(mode, mode_specs.RegularMode | mode_specs.UpstreamMode):
+        return Way.PROXY
+    return Way.TRANSPARENT
+
+
+def is_local(client: Client) -> bool:
+    """Whether the client runs on this machine: on loopback, or, redirected, under the machine's own address."""
+    peer, own = client.peername, client.sockname
+    if not peer:
+        return False
+    host = peer[0].removeprefix("::ffff:")
+    return is_loopback(host) or bool(own and own[0] == peer[0])

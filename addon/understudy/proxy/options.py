@@ -1,0 +1,198 @@
+"""The `codex_*` options: what they mean, and their values, checked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from mitmproxy import exceptions, optmanager
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import mode_specs
+
+from understudy.wire.provider import Provider, is_loopback, read_provider
+
+STRATEGIES = ("sticky",)
+LONGEST_WAIT = 86400
+"""Seconds: the most that an option may ask to wait."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, for mitmproxy and for the table in the README."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+
+
+OPTIONS = (
+    Option("codex_backend", str, "https://chatgpt.com/backend-api/codex", "Where claimed requests are carried out."),
+    Option("codex_issuer", str, "https://auth.openai.com", "The OAuth issuer that refreshes the accounts' tokens."),
+    Option("codex_hosts", str, "api.openai.com", "Hosts whose Responses calls are claimed, separated by commas."),
+    Option("codex_strategy", str, "sticky", "How accounts are chosen. sticky: a session stays on its account."),
+    Option("codex_account", str, "", "The label or id of the only account to use. Empty: any of the pool."),
+    Option("codex_record", int, 1024 * 1024, "Bytes of a streamed answer to keep in its flow. 0: none."),
+    Option("codex_hold", int, 5, "Seconds that a 200 may be held back, waiting for output, before it is committed."),
+    Option(
+        "codex_stall_timeout",
+        int,
+        120,
+        "Seconds of silence allowed after the response headers and before output. After output it is 300.",
+    ),
+    Option("codex_decrypt_all", bool, False, "Open TLS to other hosts as well, to debug other traffic in mitmproxy."),
+)
+
+
+def default_of(name: str) -> Any:
+    """The default of one of our options."""
+    return next(option.default for option in OPTIONS if option.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options' values, checked and ready for use. Times in seconds, sizes in bytes."""
+
+    backend: Provider
+    issuer: str
+    hosts: frozenset[str]
+    account: str
+    record: int
+    hold: float
+    stall_timeout: float
+    upstream_proxy: str | None = field(repr=False)
+    """The URL, credentials included, of the proxy that upstream mode goes through: token refreshes take it as well."""
+    trusted_ca: str | None
+    """mitmproxy's own option for upstream certificates: token refreshes trust the same."""
+
+
+def add_options(loader: Loader) -> None:
+    """Registers all options with mitmproxy. Raises OptionsError where the user gave one a value of another type."""
+    for option in OPTIONS:
+        choices = STRATEGIES if option.name == "codex_strategy" else None
+        loader.add_option(option.name, option.type, option.default, option.help, choices)
+        try:
+            loader.master.options.process_deferred()
+        except exceptions.OptionsError as error:
+            raise exceptions.OptionsError(f"{option.name}: {error}") from None
+    known = [option.name for option in OPTIONS]
+    for name in loader.master.options.deferred:
+        if name.startswith("codex_") and name not in known:
+            raise exceptions.OptionsError(f"there is no option {name} (there are: {', '.join(known)})")
+
+
+def read_settings(options: Any) -> Settings:
+    """The values in mitmproxy's `options`. Raises OptionsError, in words for the user, for the first that is wrong."""
+    backend = _checked("codex_backend", read_provider, options.codex_backend)
+    _checked("codex_issuer", read_provider, options.codex_issuer)
+    _checked("codex_strategy", read_strategy, options.codex_strategy)
+    _refuse_dangerous(options, backend)
+    return Settings(
+        backend=backend,
+        issuer=options.codex_issuer.rstrip("/"),
+        hosts=_checked("codex_hosts", read_hosts, options.codex_hosts),
+        account=options.codex_account,
+        record=_checked("codex_record", read_size, options.codex_record),
+        hold=_checked("codex_hold", read_seconds, options.codex_hold),
+        stall_timeout=_checked("codex_stall_timeout", read_timeout, options.codex_stall_timeout),
+        upstream_proxy=_upstream_proxy(options),
+        trusted_ca=str(Path(trusted).expanduser()) if (trusted := options.ssl_verify_upstream_trusted_ca) else None,
+    )
+
+
+def _refuse_dangerous(options: Any, backend: Provider) -> None:
+    for name, harm in _DANGEROUS.items():
+        harmless = name == "ssl_insecure" and is_loopback(backend.host)
+        if getattr(options, name, False) and not harmless:
+            raise exceptions.OptionsError(f"{name} {harm}; unset it")
+
+
+_SIGNS_FOR_ALL = "makes certificates that the whole world trusts, with a key that is public"
+_DANGEROUS = {
+    "ssl_insecure": "would hand your ChatGPT tokens to anyone on the way to the backend",
+    "proxy_debug": "would write your ChatGPT tokens into the log",
+    "emudhra": _SIGNS_FOR_ALL,
+    "emudhra_old": _SIGNS_FOR_ALL,
+}
+"""mitmproxy's own options that the addon does not run with. Not every version has every one."""
+
+
+@lru_cache(maxsize=8)
+def read_hosts(text: str) -> frozenset[str]:
+    """Host names separated by commas, in lower case. Raises ValueError for none, or for what is no host name."""
+    hosts = frozenset(name.strip().lower().removesuffix(".") for name in text.split(",") if name.strip())
+    for host in hosts:
+        if not all(part and part.replace("-", "").isalnum() for part in host.split(".")) or not host.isascii():
+            raise ValueError(f"not a host name: {host!r}")
+    if not hosts:
+        raise ValueError("name at least one host, or do not load the script")
+    return hosts
+
+
+def read_strategy(name: str) -> str:
+    """The name of a strategy. Raises ValueError for anything else."""
+    if name not in STRATEGIES:
+        raise ValueError(f"not a strategy: {name!r} (there is: {', '.join(STRATEGIES)})")
+    return name
+
+
+def read_seconds(seconds: int) -> int:
+    """A non-negative number of seconds, a day at most. Raises ValueError for anything else."""
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"out of range (0 to {LONGEST_WAIT} seconds): {seconds}")
+    return seconds
+
+
+def read_timeout(seconds: int) -> int:
+    """As `read_seconds`, but not 0: nothing would ever be in time. Raises ValueError."""
+    if seconds == 0:
+        raise ValueError("a timeout of 0 seconds would let nothing pass")
+    return read_seconds(seconds)
+
+
+def read_size(size: int) -> int:
+    """A non-negative number of bytes. Raises ValueError for anything else."""
+    if size < 0:
+        raise ValueError(f"a number of bytes cannot be negative: {size}")
+    return size
+
+
+def _checked(name: str, read: Callable[[Any], T], value: Any) -> T:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise exceptions.OptionsError(f"{name}: {error}") from None
+
+
+def _upstream_proxy(options: Any) -> str | None:
+    modes = [mode_specs.ProxyMode.parse(mode) for mode in options.mode]
+    upstream = next((mode for mode in modes if isinstance(mode, mode_specs.UpstreamMode)), None)
+    if upstream is None:
+        return None
+    user, _, password = (options.upstream_auth or "").partition(":")
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    host, port = upstream.address[:2]
+    return f"{upstream.scheme}://{credentials}{host}:{port}"
+
+
+NEEDS = {
+    "connection_strategy": ("lazy", "no connection is made before it is known where a request goes"),
+    "listen_host": ("127.0.0.1", "connections from other machines are refused in any case"),
+}
+"""mitmproxy's own options that the addon turns on, and why."""
+
+
+def turn_on_needs(options: optmanager.OptManager) -> list[str]:
+    """Sets the options that the addon needs, unless the user chose otherwise. Gives what was done, in words."""
+    to_set = {name: need for name, need in NEEDS.items() if not chosen_by_user(options, name)}
+    options.update(**{name: value for name, (value, _) in to_set.items()})
+    return [f"{name} is {value}: {why}" for name, (value, why) in to_set.items()]
+
+
+def chosen_by_user(options: optmanager.OptManager, name: str) -> bool:
+    """Whether the user gave this option a value, be it the default's own."""
+    return options._options[name].value is not optmanager.unset

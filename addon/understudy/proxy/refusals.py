@@ -1,0 +1,125 @@
+"""What a host is told when its request is not carried out: one function a case, in OpenAI's shape."""
+
+import json
+from functools import cache
+from math import ceil
+
+from understudy.pool.choose import Exhausted, Obstacle
+from understudy.wire.reply import Reply, openai_error
+from understudy.wire.text import clock_time
+
+TYPE = "understudy_error"
+NO_ACCOUNT = "understudy_no_account"
+ADD_ACCOUNT = "understudy accounts import ~/.codex/auth.json"
+"""The command that gives an empty pool its first account."""
+
+
+def no_account(exhausted: Exhausted, now: float) -> Reply:
+    """No account can serve: a 429 that stops the host where limits are the reason, else a 503 that it may retry.
+
+    `resets_at` (epoch seconds), `resets_in_seconds` and Retry-After are the soonest reset that the backend named
+    itself; where it named none, they are left out. `now`: epoch seconds.
+    """
+    if not exhausted.obstacles:
+        message = f"Understudy has no ChatGPT account to carry out this request. Add one: {ADD_ACCOUNT}"
+        return openai_error(503, message, type=NO_ACCOUNT, code=NO_ACCOUNT)
+    reasons = "; ".join(f"{o.label}: {_reason(o, now)}" for o in exhausted.obstacles)
+    if not exhausted.by_limits:
+        message = f"No ChatGPT account can carry out this request now ({reasons}). Details: understudy status"
+        return openai_error(503, message, type=NO_ACCOUNT, code=NO_ACCOUNT)
+    return _usage_limit(
+        f"The usage limit of every ChatGPT account that may serve has been reached ({reasons}).", exhausted, now
+    )
+
+
+def _reason(obstacle: Obstacle, now: float) -> str:
+    return (
+        obstacle.reason
+        if obstacle.resets_at is None
+        else f"{obstacle.reason} until {clock_time(obstacle.resets_at, now)}"
+    )
+
+
+def code_of(reply: Reply) -> str:
+    """What a refusal is called, for the log: its error's code or type, which holds nothing of the request."""
+    try:
+        error = json.loads(reply.body)["error"]
+        return str(error["code"] or error["type"])
+    except (ValueError, TypeError, KeyError):
+        return "refused"
+
+
+def no_state(why: str) -> Reply:
+    """The pool on disk cannot be read or written; `why` is for the user."""
+    return openai_error(503, f"Understudy cannot use its accounts: {why}", type=TYPE, code=NO_ACCOUNT)
+
+
+def _usage_limit(message: str, exhausted: Exhausted, now: float) -> Reply:
+    error: dict[str, object] = {"message": message, "type": "usage_limit_reached", "param": None}
+    error["code"] = "usage_limit_reached"
+    headers = [("content-type", "application/json"), ("x-should-retry", "false")]
+    if exhausted.resets_at is not None:
+        seconds = max(0, ceil(exhausted.resets_at - now))
+        error |= {"resets_at": ceil(exhausted.resets_at), "resets_in_seconds": seconds}
+        headers.append(("retry-after", str(seconds)))
+    return Reply(429, tuple(headers), json.dumps({"error": error}).encode())
+
+
+def broken_off(how: str) -> Reply:
+    """The answer to a host that did not ask for a stream broke off after it had begun."""
+    return openai_error(502, f"The answer broke off: {how}.", type="server_error", code="server_error")
+
+
+def too_large(limit: int) -> Reply:
+    """The request's body, as it came over the wire, is over the bound (bytes)."""
+    message = f"The request body is larger than {limit // (1024 * 1024)} MiB."
+    closing = (("connection", "close"),)
+    return openai_error(413, message, type="invalid_request_error", code="request_too_large", headers=closing)
+
+
+@cache
+def undecided() -> Reply:
+    """Nothing has prepared the request: the addon was unloaded, broken or raised. Fail closed."""
+    message = (
+        "Understudy could not prepare this request, so it was not sent anywhere. If its script was just edited or "
+        "updated, restart mitmproxy; its log says more."
+    )
+    return openai_error(502, message, type=TYPE, code="understudy_not_prepared")
+
+
+def seal(why: str) -> Reply:
+    """The account's token must not go where the request was about to go."""
+    message = f"Understudy did not send this request: {why}. Is another addon or a map_remote option changing it?"
+    return openai_error(502, message, type=TYPE, code="understudy_not_sealed")
+
+
+def websocket() -> Reply:
+    """Responses over WebSocket is refused in the way that makes hosts fall back to HTTP (RFC 9110, 15.5.22)."""
+    message = "Responses over WebSocket is not available here. Use HTTP: POST /v1/responses."
+    return openai_error(426, message, type="invalid_request_error", code="websocket_not_supported")
+
+
+def misaddressed(why: str) -> Reply:
+    """The request's names do not agree, or it came in the clear: it is neither claimed nor let through."""
+    message = f"Understudy does not carry out this request, and does not let it through either: {why}."
+    return openai_error(421, message, type=TYPE, code="understudy_misdirected")
+
+
+def stranger() -> Reply:
+    """The client is not on this machine: an open proxy would spend the user's quota."""
+    message = (
+        "Understudy serves programs on its own machine only. To serve others, set mitmproxy's proxyauth option, "
+        "and give its user name and password to them."
+    )
+    return openai_error(403, message, type=TYPE, code="understudy_not_local")
+
+
+def web_page() -> Reply:
+    """A page in a browser may be anybody's: it could spend the user's quota, or read an answer."""
+    message = "Understudy serves programs, not web pages: any page that you visit could spend your quota."
+    return openai_error(403, message, type=TYPE, code="understudy_web_page")
+
+
+def not_replayable(why: str) -> Reply:
+    """A flow that was to be replayed cannot be."""
+    return openai_error(502, f"This flow cannot be replayed: {why}.", type=TYPE, code="understudy_not_replayable")

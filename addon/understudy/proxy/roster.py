@@ -1,0 +1,125 @@
+"""The accounts as this process sees them: the store's, with this process's own changes on their way there.
+
+Changes and snapshots are seen at once and written behind the requests' backs, in one thread, in order. A crash in
+between forgets a block or a figure, nothing else: tokens never come this way.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from understudy.pool.account import Account
+from understudy.pool.health import used
+from understudy.proxy.messages import place_of
+from understudy.state.accounts import AccountStore
+from understudy.state.errors import StateError
+from understudy.state.quota import QuotaCache
+from understudy.state.report import status_object
+from understudy.wire.quota import Snapshot, merge
+
+logger = logging.getLogger(__name__)
+
+Change = Callable[[Account], Account]
+Accounts = tuple[Account, ...]
+
+AFTER_TROUBLE = 5.0
+"""Seconds before what could not be written is tried again."""
+QUIET = 0.2
+"""Seconds between two writes, so that a burst of answers costs one."""
+
+
+class Roster:
+    """Reads are cheap and always current: a change by another process is seen by the file's status."""
+
+    def __init__(self, store: AccountStore, quota: QuotaCache) -> None:
+        self._store = store
+        self._quota = quota
+        self._stored: Accounts = ()
+        self._pending: list[tuple[str, Change]] = []
+        self._snapshots: dict[str, Snapshot] = {}
+        self._used: dict[str, float] = {}
+        self._trouble = ""
+        self._news = asyncio.Event()
+        self._writing = threading.Lock()
+
+    def accounts(self) -> Accounts:
+        """All accounts, in the pool's order."""
+        # Before the store is read: what is written in between must not be missed, and is harmless twice.
+        pending = list(self._pending)
+        try:
+            self._stored = self._store.read().accounts
+        except (StateError, OSError) as error:
+            self._complain(error)
+        return _changed(self._stored, pending) if pending else self._stored
+
+    def change(self, account_id: str, change: Change) -> None:
+        """Changes one account, at once for this process, soon for all."""
+        self._pending.append((account_id, change))
+        self._news.set()
+
+    def used(self, account_id: str, now: float) -> None:
+        """The account made an attempt at `now` (epoch seconds). The store has it once a minute, the cache at once."""
+        self._used[account_id] = now
+        if any(a.id == account_id and used(a, now) is not a for a in self.accounts()):
+            self.change(account_id, lambda account: used(account, now))
+        self._news.set()
+
+    def learn(self, account_id: str, snapshot: Snapshot | None) -> None:
+        """Keeps what an answer said of the account's quota."""
+        if snapshot is not None:
+            self._snapshots[account_id] = merge(self._snapshots.get(account_id), snapshot)
+            self._news.set()
+
+    async def keep_writing(self) -> None:
+        """Writes what there is, whenever there is something, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if await asyncio.to_thread(self.write):
+                await asyncio.sleep(QUIET)
+            else:
+                await asyncio.sleep(AFTER_TROUBLE)
+                self._news.set()
+
+    def write(self) -> bool:
+        """Writes all changes and snapshots that are waiting. Where that fails it is logged once, and they wait on."""
+        with self._writing:
+            pending, snapshots = list(self._pending), dict(self._snapshots)
+            try:
+                if pending:
+                    self._store.update(lambda accounts: _changed(accounts, pending))
+                    del self._pending[: len(pending)]
+                self._quota.record(snapshots.items(), tuple(map(self._used_last, self.accounts())))
+                self._snapshots = {k: v for k, v in self._snapshots.items() if snapshots.get(k) is not v}
+            except (StateError, OSError) as error:
+                self._complain(error)
+                return False
+            except Exception as error:
+                # A change that cannot be made would stop all that come after it.
+                del self._pending[: len(pending)]
+                logger.error("understudy: %d changes of accounts were lost: %s", len(pending), place_of(error))
+                return False
+            self._trouble = ""
+            return True
+
+    def status(self) -> dict[str, object]:
+        """What `understudy status --json` prints, as of the last write."""
+        return status_object(self._quota.read() or (), time.time())
+
+    def _used_last(self, account: Account) -> Account:
+        last = self._used.get(account.id)
+        return account if last is None else used(account, last, resolution=0.0)
+
+    def _complain(self, error: Exception) -> None:
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            logger.error("understudy: %s", error)
+
+
+def _changed(accounts: Accounts, pending: list[tuple[str, Change]]) -> Accounts:
+    """The changes, done to the accounts that are still there: a removed account is not brought back."""
+    for account_id, change in pending:
+        accounts = tuple(change(account) if account.id == account_id else account for account in accounts)
+    return accounts

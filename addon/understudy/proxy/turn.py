@@ -1,0 +1,161 @@
+"""A claimed request while it lives: what the hooks prepare for it and what its stream reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+from mitmproxy.connection import Server
+
+from understudy.pool.account import Account
+from understudy.pool.choose import Obstacle
+from understudy.pool.policy import Tried
+from understudy.proxy.claim import Verdict
+from understudy.proxy.messages import header_fields, with_headers
+from understudy.wire.outcome import Outcome
+from understudy.wire.provider import Provider, is_loopback
+from understudy.wire.relay import Relay, RelayOptions
+from understudy.wire.reply import Headers, Reply
+from understudy.wire.request import HostRequest
+from understudy.wire.secret import Secret
+from understudy.wire.text import is_token
+
+PLACEHOLDER = "Bearer understudy:"
+"""What stands in a flow in the token's place, followed by the account's label."""
+
+
+class SealRefused(Exception):
+    """The token must not go where this request is about to go. The message names no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One upstream call, ready to be sent: the account, its token, the headers and where they go."""
+
+    account: Account
+    provider: Provider
+    headers: Headers
+    token: Secret
+    delay: float = 0.0
+    """Seconds to wait before it is sent."""
+
+    @property
+    def placeholder(self) -> str:
+        """The Authorization value that the flow shows."""
+        return f"{PLACEHOLDER}{self.account.label}"
+
+    def seal(self, request: http.Request, connection: Server) -> http.Request:
+        """A copy of `request` with the token in it, for this connection alone.
+
+        Raises SealRefused unless the request still is what was prepared, and the connection leads, over TLS (or on
+        loopback), to the origin of the account's provider.
+        """
+        provider = self.provider
+        if request.headers.get("authorization") != self.placeholder:
+            raise SealRefused("its authorization was changed after it was prepared")
+        aim = (request.method, request.scheme, request.host, request.port, request.path)
+        if aim != ("POST", provider.scheme, provider.host, provider.port, provider.responses_path):
+            raise SealRefused("its destination was changed after it was prepared")
+        if connection.address is None or connection.address[:2] != (provider.host, provider.port):
+            raise SealRefused("its connection leads elsewhere")
+        if provider.scheme == "https":
+            if not connection.tls_established or connection.sni != provider.host:
+                raise SealRefused("its connection is not TLS to the backend")
+        elif not is_loopback(provider.host):
+            raise SealRefused("its connection is in the clear")
+        if not is_token(self.token.reveal()):
+            raise SealRefused("the account's access token has characters that no token has; import the account again")
+        return with_headers(request, self.head(request, f"Bearer {self.token.reveal()}"))
+
+    def head(self, request: http.Request, authorization: str) -> http.Headers:
+        """The header fields that go upstream with the body of `request`: these, whatever stands in the flow."""
+        host = () if request.is_http2 else (("host", self.provider.authority),)
+        length = str(len(request.raw_content or b""))
+        named = (*host, ("authorization", authorization), *self.headers, ("content-length", length))
+        return header_fields(named)
+
+
+@dataclass(slots=True)
+class Sent:
+    """An attempt that was sent: when (monotonic seconds), and how it ended."""
+
+    attempt: Attempt
+    at: float
+    outcome: Outcome | None = None
+    """How it ended, where nothing was delivered."""
+    ended_at: float | None = None
+    committed_at: float | None = None
+
+    @property
+    def outcome_reply(self) -> Reply | None:
+        """The backend's own words for the host, where the attempt ended with any."""
+        return self.outcome.reply if self.outcome is not None else None
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """The live state of one claimed request, from the claim to its last byte."""
+
+    flow: http.HTTPFlow
+    arrived_at: float
+    """Monotonic seconds."""
+    replayed_stream: bool | None = None
+    """Where the flow is replayed by the user: whether the original asked for a stream."""
+    request: HostRequest | None = None
+    next: Attempt | Reply | None = None
+    """What the stream does next. None: nothing was decided, so the host is refused."""
+    sent: list[Sent] = field(default_factory=list)
+    response_headers: Headers = ()
+    """Of the latest attempt, as they came."""
+    relay: Relay | None = None
+    broken: str | None = None
+    """How a committed answer broke off."""
+    given_up: bool = False
+    """The last word is ours, because no account could serve; the attempts are shown by themselves."""
+    refused_as: str = ""
+    """What the last word is called, where it is ours."""
+    passed_over: dict[str, Obstacle] = field(default_factory=dict)
+    bound: str | None = None
+    """The id of the account that the session belonged to when the request came in."""
+    relay_options: RelayOptions = field(default_factory=RelayOptions)
+    """How the answer is passed on."""
+    hold: float = 0.0
+    stall_timeout: float = 0.0
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """The attempts that have ended, for the policy."""
+        return tuple(Tried(s.attempt.account.id, s.outcome.kind) for s in self.sent if s.outcome is not None)
+
+
+class Turns:
+    """The claimed requests that are alive, by flow id, and the flows that a replaying stream carries."""
+
+    def __init__(self, judge: Callable[[http.HTTPFlow], Verdict]) -> None:
+        self.judge = judge
+        """The verdict on a flow by its names alone."""
+        self._alive: dict[str, Turn] = {}
+        self._seated: WeakKeyDictionary[http.HTTPFlow, Verdict] = WeakKeyDictionary()
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    def seat(self, flow: http.HTTPFlow, verdict: Verdict) -> None:
+        """A replaying stream carries this flow, which may be claimed. `verdict`: by its names as the host sent them."""
+        self._seated[flow] = verdict
+
+    def seated(self, flow: http.HTTPFlow) -> Verdict | None:
+        """The verdict on a flow that a replaying stream carries; None where none does."""
+        return self._seated.get(flow)
+
+    def open(self, turn: Turn) -> None:
+        """The flow is claimed."""
+        self._alive[turn.flow.id] = turn
+
+    def get(self, flow: http.HTTPFlow) -> Turn | None:
+        """The turn of a claimed flow that is alive."""
+        return self._alive.get(flow.id)
+
+    def close(self, flow: http.HTTPFlow) -> Turn | None:
+        """The flow has ended. Gives its turn the first time, None afterwards."""
+        return self._alive.pop(flow.id, None)

@@ -1,0 +1,107 @@
+"""How attempts are shown: the comment, marker and metadata of flows, and the line in the log. One wording for all."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.flow import Error
+
+from understudy.proxy.turn import Sent, Turn
+from understudy.wire.outcome import Kind, Outcome
+from understudy.wire.text import clock_time
+
+METADATA = "understudy"
+"""The key in `flow.metadata`: plain values only, so that `-w`, HAR and mitmweb can write them."""
+
+SERVED = ":green_circle:"
+FAILED = ":red_circle:"
+REFUSED = ":no_entry_sign:"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is said of one attempt, or of a request that had none."""
+
+    account: str
+    attempt: int
+    status: int | None
+    reason: str
+    seconds: float
+    then: str = ""
+    """What followed: `replaced by home`, `tried again`, or nothing."""
+
+    def __str__(self) -> str:
+        parts = [self.account or "refused"]
+        if self.attempt:
+            parts.append(f"attempt {self.attempt}")
+        parts.append(f"{self.status or ''} {self.reason}".strip())
+        if self.then:
+            parts.append(self.then)
+        return f"understudy: {', '.join(parts)}"
+
+    def metadata(self, stream: bool) -> dict[str, Any]:
+        """The same as plain values. `stream`: whether the host asked for one; a replay of the flow needs to know."""
+        return {
+            "account": self.account,
+            "attempt": self.attempt,
+            "status": self.status,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+            "then": self.then,
+            "stream": stream,
+        }
+
+
+def reason(outcome: Outcome, now: float) -> str:
+    """An outcome in a few words, with the time at which a limit ends."""
+    if outcome.kind is Kind.USAGE_LIMIT and outcome.resets_at is not None:
+        return f"{outcome.reason} until {clock_time(outcome.resets_at, now)}"
+    return outcome.reason
+
+
+def failed_line(turn: Turn, sent: Sent, then: str, now: float) -> Line:
+    """The line for an attempt that was not delivered. `now`: epoch seconds."""
+    outcome = sent.outcome
+    assert outcome is not None and sent.ended_at is not None
+    number = turn.sent.index(sent) + 1
+    # What came over the wire: a failure within a 200 is a 200, whatever it means.
+    status = turn.flow.response.status_code if turn.flow.response else None
+    return Line(sent.attempt.account.label, number, status, reason(outcome, now), sent.ended_at - sent.at, then)
+
+
+def last_line(turn: Turn, status: int | None, error: str | None, ended_at: float, now: float) -> Line:
+    """The line for the end of a request: the attempt that was delivered, or why there was none.
+
+    `ended_at`: monotonic seconds; `now`: epoch seconds.
+    """
+    if not turn.sent or turn.given_up:
+        return Line("", 0, status, error or turn.refused_as, ended_at - turn.arrived_at)
+    sent = turn.sent[-1]
+    said = error or turn.broken or ("ok" if sent.outcome is None else reason(sent.outcome, now))
+    return Line(sent.attempt.account.label, len(turn.sent), status, said, ended_at - sent.at)
+
+
+def attempt_flow(turn: Turn, line: Line, epoch: float) -> http.HTTPFlow:
+    """A copy of the request's flow that shows the attempt that has just ended, of which nothing was delivered.
+
+    `epoch`: what to add to monotonic seconds to get epoch seconds.
+    """
+    shown: http.HTTPFlow = turn.flow.copy()
+    sent = turn.sent[-1]
+    shown.request.timestamp_start = shown.request.timestamp_end = sent.at + epoch
+    if shown.response is not None and sent.ended_at is not None:
+        shown.response.timestamp_end = sent.ended_at + epoch
+    if line.status is None:
+        shown.response = None
+        shown.error = Error(line.reason)
+    elif shown.response is not None and turn.relay is not None:
+        shown.response.data.content = turn.relay.recorded
+    mark(shown, line, turn.relay_options.stream, FAILED)
+    return shown
+
+
+def mark(flow: http.HTTPFlow, line: Line, stream: bool, marker: str) -> None:
+    """Writes the line on the flow."""
+    flow.comment = str(line)
+    flow.marked = marker
+    flow.metadata[METADATA] = line.metadata(stream)

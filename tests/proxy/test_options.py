@@ -1,0 +1,172 @@
+"""What the options take, and what they tell a user who gave them something else."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from mitmproxy.addonmanager import Loader
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.exceptions import OptionsError
+from mitmproxy.options import Options
+
+from support.backstage import Backstage
+from support.proxy import SCRIPT, clean_environment
+from understudy.proxy.options import OPTIONS, Settings, add_options, read_hosts, read_settings, turn_on_needs
+
+
+def options_with(**values: object) -> Any:
+    """mitmproxy's options with ours among them."""
+    options = Options()
+    loader = Loader(SimpleNamespace(options=options))
+    Proxyserver().load(loader)
+    add_options(loader)
+    options.update(**values)
+    return options
+
+
+def settings(**values: object) -> Settings:
+    """What the addon makes of them."""
+    return read_settings(options_with(**values))
+
+
+def test_without_any_the_real_services_are_meant() -> None:
+    found = settings()
+    assert (found.backend.scheme, found.backend.authority) == ("https", "chatgpt.com")
+    assert found.backend.responses_path == "/backend-api/codex/responses"
+    assert found.issuer == "https://auth.openai.com"
+    assert found.hosts == {"api.openai.com"}
+    assert (found.account, found.record, found.hold, found.stall_timeout) == ("", 1024 * 1024, 5, 120)
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "path"),
+    [
+        ("https://chatgpt.com/backend-api/codex/", "chatgpt.com", "/backend-api/codex/responses"),
+        ("https://CHATGPT.com:8443/x", "chatgpt.com:8443", "/x/responses"),
+        ("http://127.0.0.1:8787/backend-api/codex", "127.0.0.1:8787", "/backend-api/codex/responses"),
+        ("http://localhost", "localhost", "/responses"),
+        ("http://[::1]:8787/a", "[::1]:8787", "/a/responses"),
+    ],
+)
+def test_a_backend_is_an_origin_and_a_path(url: str, authority: str, path: str) -> None:
+    backend = settings(codex_backend=url).backend
+    assert (backend.authority, backend.responses_path) == (authority, path)
+
+
+@pytest.mark.parametrize("option", ["codex_backend", "codex_issuer"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://chatgpt.com/backend-api/codex", id="in the clear"),
+        pytest.param("http://192.168.1.2:8080", id="in the clear on the network"),
+        pytest.param("http://127.0.0.1.evil.test", id="only spelt like loopback"),
+        pytest.param("http://localhost.evil.test", id="only begins like localhost"),
+        pytest.param("http://127.0.0.1@evil.test", id="loopback as a user name"),
+        pytest.param("https://user:secret@chatgpt.com", id="with credentials"),
+        pytest.param("https://chatgpt.com/?a=b", id="with a query"),
+        pytest.param("https://chatgpt.com/#a", id="with a fragment"),
+        pytest.param("ftp://chatgpt.com", id="another scheme"),
+        pytest.param("chatgpt.com", id="no scheme"),
+        pytest.param("https://", id="no host"),
+        pytest.param("https://chatgpt.com:99999", id="no such port"),
+        pytest.param("https://chatgpt.com/a b\r\nX-Evil: 1", id="a line break"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_a_service_that_tokens_must_not_be_sent_to_is_refused(option: str, url: str) -> None:
+    with pytest.raises(OptionsError, match=f"^{option}: ") as refused:
+        settings(**{option: url})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("codex_hosts", "", "name at least one host"),
+        ("codex_hosts", " , ", "name at least one host"),
+        ("codex_hosts", "https://api.openai.com", "not a host name"),
+        ("codex_hosts", "api.openai.com:443", "not a host name"),
+        ("codex_hosts", "*.openai.com", "not a host name"),
+        ("codex_hosts", "api..com", "not a host name"),
+        ("codex_hosts", "äpi.openai.com", "not a host name"),
+        ("codex_record", -1, "cannot be negative"),
+        ("codex_hold", -1, "out of range"),
+        ("codex_hold", 86401, "out of range"),
+        ("codex_stall_timeout", -1, "out of range"),
+        ("codex_stall_timeout", 0, "would let nothing pass"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_its_name(option: str, value: object, told: str) -> None:
+    with pytest.raises(OptionsError, match=f"^{option}: .*{told}"):
+        settings(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("api.openai.com", {"api.openai.com"}),
+        (" API.OpenAI.com. , llm.internal-1.test,", {"api.openai.com", "llm.internal-1.test"}),
+        ("localhost", {"localhost"}),
+    ],
+)
+def test_hosts_are_read_as_names_are_compared(text: str, hosts: set[str]) -> None:
+    assert read_hosts(text) == hosts
+
+
+def test_unchecked_certificates_are_for_loopback_alone() -> None:
+    with pytest.raises(OptionsError, match=r"ssl_insecure would hand your ChatGPT tokens to anyone"):
+        settings(ssl_insecure=True)
+    assert settings(ssl_insecure=True, codex_backend="https://127.0.0.1:8443").backend.port == 8443
+
+
+def test_an_option_that_writes_tokens_into_the_log_is_refused() -> None:
+    with pytest.raises(OptionsError, match="proxy_debug"):
+        settings(proxy_debug=True)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"connection_strategy": "eager"}, {"listen_host": "0.0.0.0"}], ids=str)
+def test_what_the_addon_needs_is_turned_on_unless_the_user_chose_otherwise(chosen: dict[str, object]) -> None:
+    options = options_with(**chosen)
+    told = turn_on_needs(options)
+    needs = {"connection_strategy": "lazy", "listen_host": "127.0.0.1"}
+    assert {name: getattr(options, name) for name in needs} == needs | chosen
+    assert [line.partition(" ")[0] for line in told] == [name for name in needs if name not in chosen]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_each_says_what_it_is_for(option: Any) -> None:
+    assert option.name.startswith("codex_")
+    assert isinstance(option.default, option.type)
+    assert option.help.endswith(".") and len(option.help) < 120
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("codex_backend=http://chatgpt.com/x", "codex_backend: 'http://chatgpt.com/x' would send tokens in the clear"),
+        ("codex_hosts=", "codex_hosts: name at least one host"),
+        ("codex_hold=soon", "soon"),
+        ("codex_strategy=lottery", "codex_strategy"),
+        ("codex_stall_timeout=0", "codex_stall_timeout: a timeout of 0 seconds would let nothing pass"),
+        ("codex_nosuch=1", "there is no option codex_nosuch"),
+        ("ssl_insecure=true", "ssl_insecure would hand your ChatGPT tokens to anyone"),
+    ],
+)
+def test_mitmproxy_does_not_start_with_a_bad_one_and_says_why(
+    make_backstage: Callable[[], Backstage], setting: str, told: str
+) -> None:
+    stage = make_backstage()
+    command = [str(Path(sys.executable).with_name("mitmdump")), "-s", str(SCRIPT), "--set", f"confdir={stage.confdir}"]
+    done = subprocess.run(
+        [*command, "--listen-host", "127.0.0.1", "-p", "0", "--set", setting],
+        env=clean_environment(UNDERSTUDY_HOME=str(stage.home)),
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert done.returncode == 1
+    assert told in done.stdout + done.stderr

@@ -1,0 +1,1 @@
+"""What tests share: a real proxy as a process, real programs, certificates."""
