@@ -56,7 +56,7 @@ def main() -> int:
 
 
 NEXT = """\
-  .venv/bin/understudy accounts import ~/.codex/auth.json
+  .venv/bin/understudy login
   .venv/bin/mitmdump -s addon/codex.py
 
 and, in the terminal of any program that speaks to api.openai.com/v1/responses:

@@ -1,5 +1,6 @@
 """Fixtures that all tests may use."""
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import trustme
 
 from support.backstage import Backstage
+from support.keychain import PACKAGES, PrivateKeychain, missing_programs, private_keychain
 from support.proxy import Proxy, clean_environment
 from understudy.sandbox.server import Sandbox, Tls
 
@@ -110,3 +112,15 @@ def make_backstage(
 ) -> Callable[[], Backstage]:
     """Makes the folders of one more proxy; unlike `start`, for proxies that several tests share."""
     return lambda: Backstage(tmp_path_factory.mktemp("backstage"), confdir_template, authority_file)
+
+
+@pytest.fixture
+def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateKeychain]:
+    """A keychain that this process, and those that it starts, use."""
+    if missing := missing_programs():
+        pytest.skip(f"NO KEYCHAIN IS TESTED: {', '.join(missing)} is missing; install {PACKAGES}")
+    with private_keychain(tmp_path / "keychain") as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+        gc.collect()  # The library leaves connections open where a keychain is locked: they are closed here.

@@ -16,6 +16,7 @@ from mitmproxy.certs import CertStore
 
 from load.client import HOST
 from understudy.pool.account import Account, Tokens
+from understudy.pool.pool import over_accounts
 from understudy.state.accounts import AccountStore
 from understudy.wire.secret import Secret
 
@@ -178,4 +179,4 @@ def enrol_accounts(home: Path, count: int) -> None:
         Account(f"acct_{n:012x}", f"load-{n}", f"load-account-{n}", f"load-user-{n}", tokens, plan="plus")
         for n in range(count)
     ]
-    AccountStore(home).update(lambda _: tuple(accounts))
+    AccountStore(home).update(over_accounts(lambda _: tuple(accounts)))

@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from understudy import __version__
+from understudy.cli.accounts import COMMANDS as ACCOUNTS_COMMANDS
 from understudy.cli.main import COMMANDS, main, parser
 from understudy.cli.script import script_path
 
 HELP_PAGES = [
     [],
+    ["login"],
+    ["logout"],
     ["status"],
     ["accounts"],
-    ["accounts", "list"],
-    ["accounts", "import"],
+    *(["accounts", name.strip("_")] for name in ACCOUNTS_COMMANDS),
+    ["accounts", "quarantine", "restore"],
+    ["accounts", "quarantine", "clear"],
     ["sandbox"],
     ["script"],
     ["version"],
@@ -66,7 +70,7 @@ def test_the_first_page_names_every_command(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["bogus"], ["status", "--bogus"], ["accounts"], ["accounts", "bogus"], ["accounts", "import"]],
+    [[], ["bogus"], ["status", "--bogus"], ["accounts"], ["accounts", "bogus"], ["accounts", "label", "ada"]],
     ids=" ".join,
 )
 def test_wrong_use_is_2_and_says_what_is_wrong(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:

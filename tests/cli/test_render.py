@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from understudy.cli.render import ASCII, UNICODE, bar, duration, fit, look_of, table
+from understudy.cli.render import ASCII, UNICODE, age, bar, duration, fit, look_of, table, wrapped
 from understudy.wire.text import clock_time
 
 NOON = 1_800_014_400.0
@@ -89,6 +89,21 @@ def test_a_cell_is_exactly_as_wide_as_it_should_be(text: str, shown: str) -> Non
 
 def test_a_table_has_its_columns_below_each_other() -> None:
     assert table([("A", "B"), ("long", ""), ("x", "y")], UNICODE) == ["A     B", "long", "x     y"]
+
+
+def test_a_table_that_is_too_wide_loses_of_its_widest_columns() -> None:
+    rows = table([("A", "B", "C"), ("x" * 12, "y" * 9, "z")], UNICODE, 20)
+    assert rows == ["A        B         C", f"{'x' * 6}…  {'y' * 7}…  z"]
+
+
+def test_a_text_is_wrapped_between_words_and_never_within_a_label() -> None:
+    lines = wrapped(f"{'word ' * 14}plus-\x1b[1mada is next", 2)
+    assert lines == [("word " * 14).strip(), "  plus-[1mada is next"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.9, "just now"), (1, "1 s ago"), (180, "3 min ago")])
+def test_an_age_is_a_duration_ago(seconds: float, words: str) -> None:
+    assert age(seconds) == words
 
 
 @pytest.mark.parametrize(("encoding", "look"), [("utf-8", UNICODE), ("ascii", ASCII), ("cp1252", ASCII)])

@@ -16,6 +16,7 @@ from understudy.cli.main import main
 from understudy.cli.render import ASCII, UNICODE
 from understudy.cli.status import status_lines
 from understudy.pool.account import Account, Block, Health
+from understudy.pool.pool import Pool
 from understudy.state.quota import Entry, QuotaCache
 from understudy.state.report import status_object
 from understudy.wire.quota import Credits, Snapshot, Source, Window
@@ -92,9 +93,15 @@ spare          -       disabled    codex_spark:
 home           plus    needs login
   no figures yet
 
-home: the login has expired. Run `codex login`, then `understudy accounts import
-~/.codex/auth.json`."""
+home: the login has expired. Log in again: understudy login"""
     )
+
+
+@pytest.mark.parametrize(("pinned", "note"), [("hard", "pinned"), ("soft", "preferred")])
+def test_the_account_that_the_user_has_pinned_is_marked(pinned: str, note: str) -> None:
+    _, ada, first, second = lines(replace(entry(account("ada")), pinned=pinned), entry(account("bob")))[:4]
+    assert (ada.split()[0], first.strip(), second.strip()) == ("ada", note, "no figures yet")
+    assert note not in "".join(lines(entry(account("bob"))))
 
 
 def test_where_blocks_cannot_be_shown_it_is_ascii() -> None:
@@ -161,7 +168,9 @@ def test_scripts_get_this() -> None:
         "label": "work",
         "plan": "plus",
         "enabled": True,
+        "pinned": None,
         "state": "blocked",
+        "state_reason": None,
         "blocked_until": NOON + 7800,
         "last_used_at": NOON - 30,
         "updated_at": NOON - 180,
@@ -192,7 +201,9 @@ def test_what_is_unknown_is_null_for_scripts() -> None:
         "label": "ada",
         "plan": None,
         "enabled": True,
+        "pinned": None,
         "state": "ok",
+        "state_reason": None,
         "blocked_until": None,
         "last_used_at": None,
         "updated_at": None,
@@ -223,15 +234,17 @@ def test_the_state_is_one_of_four_words(changes: dict[str, object], state: str) 
 def test_without_a_cache_it_says_what_to_do_next(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 0
     said = capsys.readouterr()
-    assert "Nothing is known" in said.out and "understudy accounts import ~/.codex/auth.json" in said.out
+    assert "Nothing is known" in said.out
+    assert said.out.index("understudy login") < said.out.index("understudy accounts import ~/.codex/auth.json")
     assert said.err == ""
 
 
 def test_with_an_empty_pool_it_says_what_to_do_next(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    QuotaCache(home).sync_accounts(())
+    QuotaCache(home).sync(Pool())
     assert main(["status"]) == 0
     said = capsys.readouterr().out
-    assert "no accounts" in said and "understudy accounts import ~/.codex/auth.json" in said
+    assert "no accounts" in said
+    assert said.index("understudy login") < said.index("understudy accounts import ~/.codex/auth.json")
 
 
 def test_with_a_broken_cache_it_warns_and_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

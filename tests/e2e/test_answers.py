@@ -1,12 +1,12 @@
 """An answer reaches the host exactly as the backend meant it, whatever either of them speaks."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from support.hosts import curl, python
+from support.http2 import Http2Host
 from support.proxy import ROOT
 from support.theatre import Json, Theatre, TheatreFactory, backend_stream, member, raw, read_events
 
@@ -107,9 +107,9 @@ def test_a_backend_without_http2_serves_a_host_with_it(h1_backend: Theatre) -> N
 
 def test_streams_that_share_one_http2_connection_do_not_mix(h2_theatre: Theatre) -> None:
     h2_theatre.cast(work={"do": "answer", "words": 30, "delay": 0.005})
-    with ThreadPoolExecutor(8) as hosts:
-        asked = [hosts.submit(h2_theatre.ask, http2=True) for _ in range(8)]
-        heard = [future.result() for future in asked]
+    with Http2Host(h2_theatre.proxy) as host:
+        streams = [host.ask({"model": "gpt-5.5", "input": "hi", "stream": True}) for _ in range(8)]
+        heard = [host.answer(stream) for stream in streams]
     ids = {member(h.events[0], "response")["id"] for h in heard}
     assert len(ids) == 8
     for h in heard:

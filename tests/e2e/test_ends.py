@@ -218,7 +218,7 @@ def test_an_empty_pool_is_a_503_that_gives_the_command(either: tuple[Theatre, bo
     theatre.cast()
     heard = theatre.ask(http2=http2, stream=stream)
     assert (heard.status, heard.error["code"]) == (503, "understudy_no_account")
-    assert "understudy accounts import" in str(heard.error["message"])
+    assert "understudy login" in str(heard.error["message"])
 
 
 def test_accounts_that_all_need_a_login_are_a_503_with_the_reasons(theatre: Theatre) -> None:

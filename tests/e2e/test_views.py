@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,12 @@ import trustme
 from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
 
-from support.backstage import Backstage, Web, times
+from support.backstage import Backstage, Web
 from support.hosts import HOST_KEY, Answer, curl
 from support.peers import OPENAI, Origin, Tunnel, post, server_tls
 from support.proxy import Proxy
+from support.theatre import eventually
+from understudy.pool.pool import over_accounts
 from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
 
@@ -177,7 +178,7 @@ class TestFaults:
             answer = curl(proxy, ASKED)
         [flow] = read_flows(path)
         assert (answer.status, answer.error["code"]) == (503, "understudy_no_account")
-        assert "understudy accounts import" in str(answer.error["message"])
+        assert "understudy login" in str(answer.error["message"])
         assert flow.comment.startswith("understudy: refused, 503 understudy_no_account")
         assert HOST_KEY not in repr(flow.get_state())
 
@@ -221,25 +222,21 @@ class Window:
     sandbox: Sandbox
     openai: Origin
 
-    def ask(self, asked: dict[str, object], ending: str = "200 ok") -> Answer:
-        """A host's request, and the moment at which its flow has ended too."""
-        with self.until(ending):
-            return curl(self.proxy, asked)
+    def ask(self, asked: dict[str, object]) -> Answer:
+        """A host's request. Its flow has ended too: the end of the answer is sent when all addons have seen it."""
+        return curl(self.proxy, asked)
 
-    def replayed(self, flow_id: str, ending: str = "200 ok") -> dict[str, object]:
-        """Replays a flow, and gives it as mitmweb shows it afterwards."""
-        with self.until(ending):
-            self.web.post(f"/flows/{flow_id}/replay")
+    def replayed(self, flow_id: str) -> dict[str, object]:
+        """Replays a flow, and gives it as mitmweb shows it afterwards.
+
+        mitmproxy itself says when it is over. The log does not: a refusal's line is written before its flow has ended,
+        and lines come to us through another process's pipe, later than answers.
+        """
+        self.web.post(f"/flows/{flow_id}/replay")
+        eventually(lambda: self.web.command("replay.client.count") == 0, timeout=30)
         [flow] = [flow for flow in self.web.flows() if flow["id"] == flow_id]
+        assert flow["is_replay"] == "request", self.proxy.log
         return flow
-
-    @contextmanager
-    def until(self, ending: str) -> Iterator[None]:
-        """Leaving the block waits for one more line in the log that ends a request so."""
-        line = rf"understudy: [^\n]*{ending}"
-        seen = len(re.findall(line, self.proxy.log))
-        yield
-        self.proxy.wait_for_log(times(seen + 1, line))
 
     def served(self) -> str:
         """The id of the one flow that was answered."""
@@ -258,6 +255,7 @@ def window(make_backstage: MakeBackstage, authority: trustme.CA) -> Iterator[Win
         stage.enrol(sandbox)
         routes = {f"{OPENAI}:443": openai.port}
         with stage.proxy(sandbox, program="mitmweb", routes=routes, options=web.options) as proxy:
+            proxy.wait_for_log("Web server listening")
             yield Window(web, proxy, sandbox, openai)
         assert openai.requests == []
 
@@ -277,6 +275,31 @@ class TestMitmweb:
         status = json.loads(str(window.web.command("codex.status")))
         assert status["version"] == 1
         assert [account["label"] for account in status["accounts"]] == ["work", "home"]
+
+    def test_the_user_chooses_accounts_by_commands(self, window: Window) -> None:
+        command = window.web.command
+
+        def shown() -> list[tuple[str, object, object]]:
+            accounts = json.loads(str(command("codex.status")))["accounts"]
+            return [(account["label"], account["pinned"], account["enabled"]) for account in accounts]
+
+        assert command("codex.use", "home") == "home is pinned"
+        assert shown() == [("work", None, True), ("home", "hard", True)]
+        assert window.ask(ASKED).status == 200
+        assert [entry.account for entry in window.sandbox.journal.responses()] == ["home"]
+        assert command("codex.use", "home", "soft") == "home is preferred"
+        assert command("codex.unpin") == "no account is pinned"
+        assert command("codex.disable", "work") == "work is disabled"
+        assert shown() == [("work", None, False), ("home", None, True)]
+        assert command("codex.enable", "work") == "work is enabled"
+        assert AccountStore(window.proxy.home).read().pin is None
+
+    def test_a_choice_that_cannot_be_made_says_why(self, window: Window) -> None:
+        command = window.web.command
+        assert "no account is called 'nobody' (there are: work, home)" in str(command("codex.use", "nobody"))
+        assert "codex.use LABEL soft" in str(command("codex.use", "home", "hard"))
+        command("codex.disable", "home")
+        assert "understudy accounts enable home" in str(command("codex.use", "home"))
 
     @pytest.mark.parametrize("asked", [ASKED, STREAMED], ids=["whole", "streamed"])
     def test_a_flow_that_is_replayed_is_carried_out_anew(self, window: Window, asked: dict[str, object]) -> None:
@@ -309,14 +332,14 @@ class TestMitmweb:
         window.sandbox.set_steps("home", [{"do": "answer"}, {"do": "usage_limit", "resets_in": 60}])
         window.ask(STREAMED)
         flow_id = window.served()
-        AccountStore(window.proxy.home).update(lambda _: ())
+        AccountStore(window.proxy.home).update(over_accounts(lambda _: ()))
         calls = len(window.sandbox.journal.responses())
 
-        window.replayed(flow_id, ending="refused, 503 [^\\n]*")
+        window.replayed(flow_id)
 
         error = json.loads(window.body(flow_id))["error"]
         assert error["code"] == "understudy_no_account"
-        assert "understudy accounts import" in error["message"]
+        assert "understudy login" in error["message"]
         assert len(window.sandbox.journal.responses()) == calls
 
     def test_a_flow_that_was_refused_is_replayed_only_where_it_may_be(self, window: Window) -> None:
@@ -324,8 +347,10 @@ class TestMitmweb:
             refused = host.exchange(post("/v1/responses", b"{}", "Host: evil.test"))
         assert refused.status in (400, 421)
         calls = len(window.sandbox.journal.entries())
-        for flow in window.web.flows():
-            window.replayed(str(flow["id"]), ending="")
+        [flow] = window.web.flows()
+        shown = window.replayed(str(flow["id"]))
+        answered = shown["response"]
+        assert isinstance(answered, dict) and answered["status_code"] == refused.status
         assert len(window.sandbox.journal.entries()) == calls
 
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from support.logins import CANARY
-from understudy.oauth.client import MAX_ANSWER, NoAnswer, NotSent, send
+from understudy.oauth.client import MAX_ANSWER, Answer, NoAnswer, NotSent, ask, send
 from understudy.oauth.request import OAuthRequest
 
 SECRET_BODY = f'{{"refresh_token": "rt_{CANARY}"}}'.encode()
@@ -65,6 +65,12 @@ async def test_the_answer_is_a_status_and_the_bytes_of_its_body() -> None:
     path, headers, body = recorder.seen[0]
     assert (path, body, headers["content-type"]) == ("/oauth/token", SECRET_BODY, "application/json")
     assert headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(("fields", "retry_after"), [((), ""), (("retry-after: 90",), "90")])
+async def test_the_answer_may_say_when_to_come_again(fields: tuple[str, ...], retry_after: str) -> None:
+    with recording(answer("429 Slow Down", b"{}", *fields)) as (origin, _):
+        assert await ask(request(origin)) == Answer(429, b"{}", retry_after)
 
 
 async def test_the_environments_proxy_and_authorities_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

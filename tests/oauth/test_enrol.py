@@ -7,14 +7,15 @@ import pytest
 from support.logins import NOW, login
 from understudy.oauth.claims import Claims
 from understudy.oauth.codex_auth import Login
-from understudy.oauth.enrol import Change, Enrolled, enrol, is_label
+from understudy.oauth.enrol import Change, Enrolled, enrol
 from understudy.pool.account import Account, Block, Health
+from understudy.pool.labels import is_label
 
 
 def pool(*logins: Login) -> tuple[Account, ...]:
     accounts: tuple[Account, ...] = ()
     for number, each in enumerate(logins):
-        accounts = enrol(accounts, each, f"acct_{number}").accounts
+        accounts = enrol(accounts, each, f"acct_{number}", now=NOW).accounts
     return accounts
 
 
@@ -24,7 +25,7 @@ def described(claims: dict[str, str], mark: str = "x") -> Login:
 
 
 def again(accounts: tuple[Account, ...], new: Login, label: str | None = None) -> Enrolled:
-    return enrol(accounts, new, "acct_new", label)
+    return enrol(accounts, new, "acct_new", label, now=NOW)
 
 
 def test_a_new_account_comes_last_and_is_ready() -> None:
@@ -147,13 +148,13 @@ def test_a_label_that_means_another_account_is_refused(label: str) -> None:
 
 def test_logins_that_name_no_user_are_one_account_for_each_workspace() -> None:
     nameless = replace(login("ada"), claims=Claims(account_id="ws-ada"))
-    first = enrol((), nameless, "acct_000000000001")
-    newer = enrol(first.accounts, replace(nameless, tokens=login("bob").tokens), "acct_000000000002")
-    other = enrol(newer.accounts, replace(nameless, claims=Claims(account_id="ws-bob")), "acct_000000000003")
+    first = enrol((), nameless, "acct_000000000001", now=NOW)
+    newer = enrol(first.accounts, replace(nameless, tokens=login("bob").tokens), "acct_000000000002", now=NOW)
+    other = enrol(newer.accounts, replace(nameless, claims=Claims(account_id="ws-bob")), "acct_000000000003", now=NOW)
     assert [account.account_id for account in other.accounts] == ["ws-ada", "ws-bob"]
 
 
 def test_a_login_that_names_no_user_does_not_take_the_place_of_one_that_does() -> None:
-    known = enrol((), login("ada"), "acct_000000000001")
+    known = enrol((), login("ada"), "acct_000000000001", now=NOW)
     nameless = replace(login("ada"), claims=Claims(account_id=known.account.account_id))
-    assert len(enrol(known.accounts, nameless, "acct_000000000002").accounts) == 2
+    assert len(enrol(known.accounts, nameless, "acct_000000000002", now=NOW).accounts) == 2

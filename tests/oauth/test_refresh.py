@@ -116,6 +116,38 @@ def test_nothing_to_conclude_from(status: int, answer: object) -> None:
     assert isinstance(read(status, answer), Transient)
 
 
+@pytest.mark.parametrize(
+    ("status", "answer", "spent"),
+    [(200, b"<html>", True), (200, {}, True), (200, {"access_token": 7}, True), (500, b"", False), (429, {}, False)],
+)
+def test_a_success_without_usable_tokens_may_have_spent_the_old_ones(status: int, answer: object, spent: bool) -> None:
+    result = read(status, answer)
+    assert isinstance(result, Transient)
+    assert result.perhaps_spent is spent
+
+
+@pytest.mark.parametrize(("field", "asked"), [("90", 90.0), ("", 0.0), ("nan", 0.0), ("-5", 0.0), ("1_0", 0.0)])
+def test_the_pause_that_the_login_server_asks_for_is_told(field: str, asked: float) -> None:
+    assert read_refresh(429, b"{}", OLD, NOW, field) == Transient("the login server answered 429", asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "spent"),
+    [
+        (401, "refresh_token_reused", True),
+        (400, "invalid_grant", True),
+        (401, "anything", True),
+        (401, "token_expired", True),
+        (401, "refresh_token_expired", False),
+        (403, "account_deactivated", False),
+    ],
+)
+def test_whether_a_no_is_what_a_spent_token_gets(status: int, code: str, spent: bool) -> None:
+    result = read(status, {"error": {"code": code}})
+    assert isinstance(result, Rejected)
+    assert result.looks_spent is spent
+
+
 def test_another_accounts_tokens_are_refused() -> None:
     result = read(200, {"access_token": access_token("mallory"), "refresh_token": "rt_new"})
     assert isinstance(result, Rejected)

@@ -6,6 +6,7 @@ import pytest
 
 from understudy.pool.account import Account, Block, Health, Tokens
 from understudy.pool.choose import Cause, Exhausted, Obstacle, choose, find
+from understudy.pool.pool import Pin
 from understudy.wire.secret import Secret
 
 NOW = 1_000_000.0
@@ -60,11 +61,11 @@ def test_what_this_request_has_already_met_is_passed_over() -> None:
 
 @pytest.mark.parametrize("name", ["home", "acct_home", "ws-home"])
 def test_a_pinned_account_is_the_only_one(name: str) -> None:
-    assert choose(POOL, NOW, bound=WORK.id, pin=name) is HOME
+    assert choose(POOL, NOW, bound=WORK.id, pin=Pin(name)) is HOME
 
 
 def test_a_pin_that_names_nobody_serves_nobody() -> None:
-    exhausted = choose(POOL, NOW, pin="nobody")
+    exhausted = choose(POOL, NOW, pin=Pin("nobody"))
     assert isinstance(exhausted, Exhausted)
     assert [o.label for o in exhausted.obstacles] == ["nobody"]
     assert not exhausted.by_limits

@@ -31,8 +31,8 @@ def test_blocks_come_to_the_same_in_any_order() -> None:
 
 
 def test_new_tokens_mean_that_the_login_works_and_lift_no_block() -> None:
-    dead = block(needs_login(account(), "ended"), LONG)
-    alive = renewed(dead, tokens(mark="new"))
+    dead = block(needs_login(account(), "ended", NOW), LONG)
+    alive = renewed(dead, tokens(mark="new"), NOW)
     assert (alive.health, alive.health_reason, alive.tokens) == (Health.OK, "", tokens(mark="new"))
     assert alive.block == LONG
 

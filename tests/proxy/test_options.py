@@ -152,6 +152,7 @@ def test_each_says_what_it_is_for(option: Any) -> None:
         ("codex_hold=soon", "soon"),
         ("codex_strategy=lottery", "codex_strategy"),
         ("codex_stall_timeout=0", "codex_stall_timeout: a timeout of 0 seconds would let nothing pass"),
+        ("codex_keyring=true", "codex_keyring: there is no keychain of the operating system to be used"),
         ("codex_nosuch=1", "there is no option codex_nosuch"),
         ("ssl_insecure=true", "ssl_insecure would hand your ChatGPT tokens to anyone"),
     ],
@@ -163,7 +164,7 @@ def test_mitmproxy_does_not_start_with_a_bad_one_and_says_why(
     command = [str(Path(sys.executable).with_name("mitmdump")), "-s", str(SCRIPT), "--set", f"confdir={stage.confdir}"]
     done = subprocess.run(
         [*command, "--listen-host", "127.0.0.1", "-p", "0", "--set", setting],
-        env=clean_environment(UNDERSTUDY_HOME=str(stage.home)),
+        env=clean_environment(UNDERSTUDY_HOME=str(stage.home), DBUS_SESSION_BUS_ADDRESS="unix:path=/nonexistent"),
         capture_output=True,
         text=True,
         timeout=10,

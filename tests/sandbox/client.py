@@ -35,7 +35,7 @@ def body(**changes: object) -> bytes:
 
 @contextmanager
 def connect(
-    *, trust: ssl.SSLContext | bool = True, http2: bool = False, timeout: float = 5.0
+    *, trust: ssl.SSLContext | bool = True, http2: bool = False, timeout: float = 15.0
 ) -> Iterator[httpx.Client]:
     """A client that goes nowhere but where it is told."""
     with httpx.Client(trust_env=False, verify=trust, http2=http2, timeout=timeout) as client:

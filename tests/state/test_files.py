@@ -2,16 +2,15 @@
 
 import os
 import random
-import resource
-import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from support.disks import no_file_larger_than
 from support.killing import killings
 from understudy.state import files
 from understudy.state.errors import StateError
@@ -147,17 +146,37 @@ def test_what_a_killed_writer_left_behind_is_removed_by_the_next(path: Path) -> 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path: Path) -> None:
     write(path, b"old")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        with pytest.raises(StateError, match="cannot write"):
-            write(path, b"x" * 100_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+    with no_file_larger_than(1000), pytest.raises(StateError, match="cannot write"):
+        write(path, b"x" * 100_000)
     assert content(path) == b"old"
-    assert [p.name for p in path.parent.glob("*.tmp")] == [p.name for p in path.parent.glob(".*.tmp")] == []
+    assert [p.name for p in path.parent.iterdir() if p.suffix == ".tmp"] == []
+
+
+def calls_of(work: Callable[[], object]) -> list[str]:
+    """The calls that decide what a power cut leaves, in their order."""
+    found: list[str] = []
+
+    def profile(frame: object, event: str, function: object) -> None:
+        if event == "c_call" and getattr(function, "__module__", "") == "posix":
+            found.append(getattr(function, "__name__", ""))
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return [name for name in found if name in ("fsync", "replace", "rename")]
+
+
+def test_the_data_are_on_the_disk_before_the_name_and_the_name_before_the_write_returns(path: Path) -> None:
+    assert calls_of(lambda: files.write(path, b"x")) == ["fsync", "replace", "fsync"]
+    assert calls_of(lambda: files.write(path, b"x", durable=False)) == ["replace"]
+
+
+def test_a_leftover_that_cannot_be_removed_is_no_obstacle(path: Path) -> None:
+    path.with_name(f".{path.name}.0.tmp").mkdir()
+    write(path, b"whole")
+    assert content(path) == b"whole"
 
 
 def test_a_lock_excludes_other_threads_objects_and_processes(path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from support.logins import CANARY, NOW, account
 from understudy.pool.account import Account, Block, Health
+from understudy.pool.pool import Pool
 from understudy.state.quota import QuotaCache
 from understudy.wire.quota import Credits, Snapshot, Source, Window
 
@@ -28,7 +29,7 @@ def cache(home: Path) -> QuotaCache:
 
 def test_a_cache_that_is_not_there_is_told_from_an_empty_pool(cache: QuotaCache) -> None:
     assert cache.read() is None
-    cache.sync_accounts(())
+    cache.sync(Pool(()))
     assert cache.read() == ()
 
 
@@ -60,7 +61,7 @@ def test_no_token_and_no_address_is_in_it(cache: QuotaCache) -> None:
 
 def test_figures_stay_when_the_pool_changes_and_go_with_their_account(cache: QuotaCache) -> None:
     cache.record([("acct_ada", snapshot()), ("acct_bob", snapshot())], (account("ada"), account("bob")))
-    cache.sync_accounts((replace(account("bob"), label="mine"), account("cy")))
+    cache.sync(Pool((replace(account("bob"), label="mine"), account("cy"))))
     entries = cache.read()
     assert entries is not None
     assert [(e.label, e.snapshot) for e in entries] == [("mine", snapshot()), ("cy", None)]
@@ -74,7 +75,7 @@ def test_a_late_snapshot_does_not_bring_an_account_back(cache: QuotaCache) -> No
 def test_the_later_of_two_last_uses_counts(cache: QuotaCache) -> None:
     used = tuple(replace(account("ada"), last_used_at=at) for at in (NOW, NOW - 50))
     for each in used:
-        cache.sync_accounts((each,))
+        cache.sync(Pool((each,)))
     assert [e.last_used_at for e in cache.read() or ()] == [NOW]
 
 
@@ -103,11 +104,11 @@ def test_an_older_snapshot_does_not_replace_a_newer_one(cache: QuotaCache) -> No
 def test_an_unreadable_cache_is_left_aside_with_a_warning_and_replaced_by_the_next_write(
     cache: QuotaCache, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache.sync_accounts((account("ada"),))
+    cache.sync(Pool((account("ada"),)))
     cache.path.write_bytes(data)
     assert cache.read() is None
     assert "left aside" in caplog.text
-    cache.sync_accounts((account("ada"),))
+    cache.sync(Pool((account("ada"),)))
     assert [e.label for e in cache.read() or ()] == ["ada"]
 
 

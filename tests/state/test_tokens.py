@@ -13,10 +13,13 @@ import pytest
 
 from support.login_server import LoginServer, serving
 from support.logins import CANARY, account, tokens
+from understudy.oauth.renewal import NeedsLogin, RefreshFailed
 from understudy.pool.account import Account, Health
+from understudy.pool.pool import over_accounts
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError
-from understudy.state.tokens import NeedsLogin, RefreshFailed, TokenKeeper
+from understudy.state.lease import LIFETIME
+from understudy.state.tokens import TokenKeeper
 from understudy.wire.secret import Secret
 
 ID = "acct_ada"
@@ -34,7 +37,7 @@ def store(home: Path, server: LoginServer) -> AccountStore:
     expired, good = account("ada", expires_at=time.time() - 5), account("bob", expires_at=time.time() + 3600)
     server.valid[expired.tokens.refresh.reveal()] = "ada"
     made = AccountStore(home)
-    made.update(lambda _: (expired, good))
+    made.update(over_accounts(lambda _: (expired, good)))
     return made
 
 
@@ -58,6 +61,18 @@ async def test_a_token_is_refreshed_when_less_than_a_minute_of_life_is_left(
     expires_at = stored(store).tokens.expires_at
     await TokenKeeper(store, server.url).fresh(ID, expires_at - left)
     assert len(server.requests) == refreshes
+
+
+async def test_tokens_are_renewed_ahead_of_time_only_when_little_life_is_left(
+    store: AccountStore, server: LoginServer
+) -> None:
+    keeper = TokenKeeper(store, server.url)
+    used = stored(store, "acct_bob").tokens
+    server.valid[used.refresh.reveal()] = "bob"
+    await keeper.ahead("acct_bob", used.expires_at - 301, 300)
+    assert server.requests == []
+    await keeper.ahead("acct_bob", used.expires_at - 299, 300)
+    assert stored(store, "acct_bob").tokens.refresh.reveal() in server.valid
 
 
 async def test_the_request_is_the_one_that_codex_sends(store: AccountStore, server: LoginServer) -> None:
@@ -94,6 +109,7 @@ PROCESS = """
 import asyncio, sys, time
 from pathlib import Path
 from understudy.state.accounts import AccountStore
+from understudy.pool.pool import over_accounts
 from understudy.state.tokens import TokenKeeper
 
 async def work():
@@ -159,66 +175,12 @@ async def test_a_permanent_no_marks_the_account_and_is_never_asked_for_again(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        pytest.param(500, b"", id="server error"),
-        pytest.param(429, b'{"error": {"code": "rate_limited"}}', id="too many requests"),
-        pytest.param(403, b"<html>Just a moment...</html>", id="challenge page"),
-        pytest.param(302, b"", id="redirect"),
-        pytest.param(200, b"not json", id="garbage"),
-        pytest.param(200, b"{}", id="no tokens"),
-    ],
-)
-async def test_trouble_at_the_login_server_is_no_verdict_on_the_login(
-    store: AccountStore, server: LoginServer, status: int, body: bytes
-) -> None:
-    server.answers = [(status, body)]
-    clock = [time.time()]
-    keeper = TokenKeeper(store, server.url, clock=lambda: clock[0])
-    with pytest.raises(RefreshFailed):
-        await keeper.fresh(ID, time.time())
-    assert stored(store).health is Health.OK
-    with pytest.raises(RefreshFailed):
-        await keeper.fresh(ID, time.time())
-    assert len(server.requests) == 1, "asked again at once"
-    clock[0] += 31
-    assert (await keeper.fresh(ID, time.time())).tokens.refresh.reveal() in server.valid
-
-
-async def test_a_login_server_that_cannot_be_reached_may_be_asked_again_at_once(
-    store: AccountStore, server: LoginServer
-) -> None:
-    keeper = TokenKeeper(store, "http://127.0.0.1:1")
-    with pytest.raises(RefreshFailed, match="cannot be reached"):
-        await keeper.fresh(ID, time.time())
-    keeper.issuer = server.url
-    assert (await keeper.fresh(ID, time.time())).tokens == stored(store).tokens
-
-
-async def test_a_refresh_without_an_answer_is_not_sent_again_before_a_minute_has_passed(
-    store: AccountStore, server: LoginServer
-) -> None:
-    server.hang_up = True
-    clock = [time.time()]
-    keeper = TokenKeeper(store, server.url, clock=lambda: clock[0])
-    for _ in range(3):
-        with pytest.raises(RefreshFailed, match="did not answer"):
-            await keeper.fresh(ID, time.time())
-    assert len(server.requests) == 1
-    server.hang_up = False
-    clock[0] += 61
-    with pytest.raises(NeedsLogin, match="was used by another program"):
-        await keeper.fresh(ID, time.time())
-    assert len(server.requests) == 2
-
-
 async def test_a_token_serves_out_its_last_minute_where_no_other_is_to_be_had(
     store: AccountStore, server: LoginServer
 ) -> None:
     server.answers = [(503, b"")]
     soon = tokens("ada", expires_at=time.time() + 30)
-    store.update(lambda accounts: (replace(accounts[0], tokens=soon), *accounts[1:]))
+    store.update(over_accounts(lambda accounts: (replace(accounts[0], tokens=soon), *accounts[1:])))
     assert (await TokenKeeper(store, server.url).fresh(ID, time.time())).tokens == soon
     assert len(server.requests) == 1
 
@@ -237,13 +199,13 @@ async def test_a_refused_token_that_another_process_has_replaced_costs_no_refres
     keeper = TokenKeeper(store, server.url)
     await keeper.fresh("acct_bob", time.time())
     newer = tokens("bob", expires_at=time.time() + 3600, mark="newer")
-    AccountStore(store.home).update(lambda accounts: (accounts[0], replace(accounts[1], tokens=newer)))
+    AccountStore(store.home).update(over_accounts(lambda accounts: (accounts[0], replace(accounts[1], tokens=newer))))
     assert (await keeper.renew("acct_bob", Secret("the one before"), time.time())).tokens == newer
     assert server.requests == []
 
 
 async def test_a_disabled_account_is_never_refreshed(store: AccountStore, server: LoginServer) -> None:
-    store.update(lambda accounts: (replace(accounts[0], enabled=False), *accounts[1:]))
+    store.update(over_accounts(lambda accounts: (replace(accounts[0], enabled=False), *accounts[1:])))
     with pytest.raises(RefreshFailed, match="disabled"):
         await TokenKeeper(store, server.url).fresh(ID, time.time())
     assert server.requests == []
@@ -256,7 +218,7 @@ async def test_a_refresh_does_not_bring_back_an_account_that_was_removed_meanwhi
     caller = asyncio.create_task(TokenKeeper(store, server.url).fresh(ID, time.time()))
     while not server.requests:
         await asyncio.sleep(0.01)
-    store.update(lambda accounts: accounts[1:])
+    store.update(over_accounts(lambda accounts: accounts[1:]))
     with pytest.raises(RefreshFailed, match="removed"):
         await caller
     assert [a.id for a in AccountStore(store.home).read().accounts] == ["acct_bob"]
@@ -267,7 +229,7 @@ async def test_a_refresh_keeps_what_the_user_changed_meanwhile(store: AccountSto
     caller = asyncio.create_task(TokenKeeper(store, server.url).fresh(ID, time.time()))
     while not server.requests:
         await asyncio.sleep(0.01)
-    store.update(lambda accounts: (replace(accounts[0], enabled=False, label="mine"), *accounts[1:]))
+    store.update(over_accounts(lambda accounts: (replace(accounts[0], enabled=False, label="mine"), *accounts[1:])))
     await caller
     now = stored(store)
     assert (now.enabled, now.label) == (False, "mine")
@@ -300,7 +262,7 @@ async def test_tokens_that_could_not_be_saved_are_saved_by_the_next_call(
 
 
 async def test_a_lease_whose_holder_died_ends_by_itself(store: AccountStore, server: LoginServer) -> None:
-    assert store.lease(ID, time.time() - 29.5) is not None
+    assert store.lease(ID, time.time() - LIFETIME + 0.5) is not None
     assert (await TokenKeeper(store, server.url).fresh(ID, time.time())).tokens.refresh.reveal() in server.valid
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import random
 import shutil
 import socket
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from support.proxy import SCRIPT, Proxy
 from understudy.oauth.codex_auth import Login, read_auth_json
 from understudy.oauth.enrol import enrol
 from understudy.pool.account import Account
+from understudy.pool.pool import over_accounts
 from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
 from understudy.state.quota import QuotaCache
@@ -21,7 +23,7 @@ PASSWORD = "a-password-for-mitmweb"
 
 
 def _with_login(login: Login, new_id: str, label: str, accounts: tuple[Account, ...]) -> tuple[Account, ...]:
-    return enrol(accounts, login, new_id, label).accounts
+    return enrol(accounts, login, new_id, label, now=0.0).accounts
 
 
 class Backstage:
@@ -39,8 +41,8 @@ class Backstage:
         store = AccountStore(self.home)
         for number, label in enumerate(sandbox.scenario.accounts):
             login, new_id = read_auth_json(sandbox.auth_json(label)), f"acct_{number:012x}"
-            pool = store.update(partial(_with_login, login, new_id, label))
-            QuotaCache(self.home).sync_accounts(pool.accounts)
+            pool = store.update(over_accounts(partial(_with_login, login, new_id, label)))
+            QuotaCache(self.home).sync(pool)
 
     def proxy(
         self,
@@ -79,12 +81,23 @@ def times(count: int, pattern: str) -> str:
     return rf"(?s)\A(?>.*?{pattern}){{{count}}}"
 
 
+def _free_port() -> int:
+    """A port for a program that cannot say which one it took, free until that program is there: it is below those
+    that the system gives to everybody who asks for any, for a listener or for a connection (32768 and up on Linux)."""
+    while True:
+        port = random.randrange(20000, 30000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+
+
 class Web:
     """mitmweb's API. Give `options` to the proxy that it is the API of."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = _free_port()
         self.options: dict[str, object] = {"web_port": self.port, "web_open_browser": "false", "web_password": PASSWORD}
 
     def get(self, path: str) -> bytes:
@@ -100,11 +113,10 @@ class Web:
         flows: list[dict[str, object]] = json.loads(self.get("/flows"))
         return flows
 
-    def command(self, name: str) -> object:
-        """What a mitmproxy command gives."""
-        answer = json.loads(self.post(f"/commands/{name}", {"arguments": []}))
-        assert "error" not in answer, answer["error"]
-        return answer["value"]
+    def command(self, name: str, *arguments: str) -> object:
+        """What a mitmproxy command gives, or, as text, why it fails."""
+        answer = json.loads(self.post(f"/commands/{name}", {"arguments": arguments}))
+        return answer["error"] if "error" in answer else answer["value"]
 
     def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         # mitmproxy 12 asks for the password, 11 for proof that the request is no other site's.

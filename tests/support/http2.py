@@ -1,8 +1,13 @@
-"""A host on HTTP/2 that can reset one of its streams and go on with the others."""
+"""A host with many requests on one HTTP/2 connection, which can reset one stream and go on with the others.
+
+httpx cannot do this from threads: its synchronous HTTP/2 connection then opens streams out of order, and reads one TLS
+connection while it writes to it.
+"""
 
 import json
 import socket
 import ssl
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +17,7 @@ import h2.events
 
 from support.hosts import HOST_KEY
 from support.proxy import Proxy
+from support.theatre import Heard
 
 HOST = "api.openai.com"
 
@@ -32,8 +38,9 @@ class Http2Host:
         assert self._socket.selected_alpn_protocol() == "h2"
         self._h2: Any = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self._h2.initiate_connection()
-        self._bodies: dict[int, bytearray] = {}
-        self._ended: set[int] = set()
+        self._heads: dict[int, dict[str, str]] = {}
+        self._pieces: dict[int, list[tuple[float, bytes]]] = {}
+        self._ended: dict[int, float] = {}
         self._flush()
 
     def __enter__(self) -> Self:
@@ -57,7 +64,7 @@ class Http2Host:
         }
         self._h2.send_headers(stream, list(fields.items()))
         self._h2.send_data(stream, json.dumps(body).encode(), end_stream=True)
-        self._bodies[stream] = bytearray()
+        self._pieces[stream] = []
         self._flush()
         return stream
 
@@ -68,20 +75,28 @@ class Http2Host:
 
     def hear(self, stream: int) -> bytes:
         """The body of a stream's answer, once it has ended."""
+        return self.answer(stream).body
+
+    def answer(self, stream: int) -> Heard:
+        """A stream's answer, once it has ended."""
         while stream not in self._ended:
             data = self._socket.recv(65536)
             assert data, "the proxy closed the connection"
             for event in self._h2.receive_data(data):
                 self._take(event)
             self._flush()
-        return bytes(self._bodies[stream])
+        fields = self._heads.get(stream, {":status": "0"})
+        headers = {name: value for name, value in fields.items() if name != ":status"}
+        return Heard(int(fields[":status"]), headers, "HTTP/2", tuple(self._pieces[stream]), self._ended[stream])
 
     def _take(self, event: object) -> None:
-        if isinstance(event, h2.events.DataReceived):
-            self._bodies[event.stream_id] += event.data
+        if isinstance(event, h2.events.ResponseReceived):
+            self._heads[event.stream_id] = dict(event.headers)
+        elif isinstance(event, h2.events.DataReceived):
+            self._pieces[event.stream_id].append((time.monotonic(), event.data))
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
-            self._ended.add(event.stream_id)
+            self._ended[event.stream_id] = time.monotonic()
 
     def _flush(self) -> None:
         self._socket.sendall(self._h2.data_to_send())

@@ -26,6 +26,8 @@ class LoginServer:
     life: float = 3600.0
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     """Answers to give first, in the place of the right one."""
+    retry_after: str = ""
+    """This field of every answer, where it is not empty."""
     hang_up: bool = False
     """Whether the connection is cut, after the rotation, without an answer."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,6 +66,8 @@ def serving() -> Iterator[LoginServer]:
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
+            if server.retry_after:
+                self.send_header("retry-after", server.retry_after)
             self.end_headers()
             self.wfile.write(body)
 

@@ -18,9 +18,12 @@ LISTENING = re.compile(r"listening at (?:https?://)?(?:127\.0\.0\.1|localhost|\*
 START_LIMIT = 30.0
 
 
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "DBUS_SESSION_BUS_ADDRESS")
+
+
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without anything that would lead a program elsewhere."""
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")}
+    kept = {k: v for k, v in os.environ.items() if k in KEPT}
     return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"} | more
 
 
@@ -101,7 +104,7 @@ class Proxy:
             assert self._process.stdout is not None
             self._process.stdout.close()
 
-    def wait_for_log(self, pattern: str, timeout: float = 10.0) -> str:
+    def wait_for_log(self, pattern: str, timeout: float = 20.0) -> str:
         """Waits until the log has a line that `pattern` is found in; gives the log."""
         wanted = re.compile(pattern)
         until = time.monotonic() + timeout

@@ -18,6 +18,7 @@ from support.proxy import Proxy
 from understudy.oauth.codex_auth import read_auth_json
 from understudy.oauth.enrol import enrol
 from understudy.pool.account import Account
+from understudy.pool.pool import over_accounts
 from understudy.sandbox.journal import Entry
 from understudy.sandbox.performance import Scene, stage
 from understudy.sandbox.quota import open_quota
@@ -117,7 +118,7 @@ def read_events(body: bytes) -> list[Json]:
     return [json.loads(line.removeprefix("data:")) for line in lines if re.match(r"data: ?\{", line)]
 
 
-def eventually(predicate: Callable[[], bool], timeout: float = 5.0) -> None:
+def eventually(predicate: Callable[[], bool], timeout: float = 15.0) -> None:
     """Waits for what nothing announces, such as a change of a file."""
     until = time.monotonic() + timeout
     while not predicate():
@@ -154,9 +155,9 @@ class Theatre:
         for role, steps in parts.items():
             self.play(role, steps)
             login = read_auth_json(self.sandbox.auth_json(self.login(role)))
-            accounts = enrol(accounts, login, f"acct_{uuid.uuid4().hex[:12]}", role).accounts
+            accounts = enrol(accounts, login, f"acct_{uuid.uuid4().hex[:12]}", role, now=0.0).accounts
         pool = tuple(replace(account, enabled=account.label not in disabled) for account in accounts)
-        self.store.update(lambda _: pool)
+        self.store.update(over_accounts(lambda _: pool))
         self.sandbox.journal.clear()
 
     def login(self, role: str) -> str:
@@ -193,7 +194,7 @@ class Theatre:
         return self._clients[http2]
 
     def new_client(self, *, http2: bool = False) -> httpx.Client:
-        """A host with no connection yet."""
+        """A host with no connection yet. On HTTP/2 it is for one thread at a time; `Http2Host` has many streams."""
         context = _Http2First(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(str(self.proxy.ca))
         return httpx.Client(proxy=self.proxy.url, verify=context, http2=http2, trust_env=False, timeout=30)

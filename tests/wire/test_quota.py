@@ -15,6 +15,7 @@ from understudy.wire.quota import (
     exhausted,
     from_event,
     from_headers,
+    from_usage,
     from_usage_limit,
     full_windows,
     merge,
@@ -302,3 +303,56 @@ def test_a_full_window_without_a_reset_is_full_all_the_same() -> None:
     full = snapshot(window("5h", 100, None))
     assert exhausted(full, NOW) is None
     assert len(full_windows(full)) == 1
+
+
+# The usage endpoint
+
+USAGE: dict[str, object] = {
+    "plan_type": "plus",
+    "rate_limit": {
+        "allowed": True,
+        "primary_window": {"used_percent": 42, "limit_window_seconds": 18000, "reset_at": int(NOW) + 3600},
+        "secondary_window": {"used_percent": 7, "limit_window_seconds": 604800, "reset_after_seconds": 86400},
+    },
+    "code_review_rate_limit": {"primary_window": {"used_percent": 1, "limit_window_seconds": 604790}},
+    "additional_rate_limits": [
+        {
+            "limit_name": "a model",
+            "metered_feature": "codex-bengalfox",
+            "rate_limit": {"primary_window": {"used_percent": 5, "limit_window_seconds": 18000}},
+        },
+        {"metered_feature": "no id!", "rate_limit": {"primary_window": {"used_percent": 9}}},
+    ],
+    "credits": {"has_credits": True, "unlimited": False, "balance": "3"},
+}
+
+
+def test_the_usage_endpoint_counts_windows_in_seconds_which_are_rounded_up_to_minutes() -> None:
+    assert from_usage(USAGE, NOW) == Snapshot(
+        "plus",
+        (
+            Window("5h", "codex", 42.0, 300, float(int(NOW) + 3600)),
+            Window("weekly", "codex", 7.0, 10080, NOW + DAY),
+            Window("weekly", "code_review", 1.0, 10080, None),
+            Window("5h", "codex_bengalfox", 5.0, 300, None),
+        ),
+        Credits(True, False, "3"),
+        NOW,
+        Source.USAGE,
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, [], "x", {}, {"rate_limit": None}, {"rate_limit": {"primary_window": []}}, {"additional_rate_limits": [1]}],
+    ids=str,
+)
+def test_an_answer_without_figures_is_no_snapshot(value: object) -> None:
+    assert from_usage(value, NOW) is None
+
+
+@given(JSON)
+def test_whatever_the_usage_endpoint_answers_is_read_without_an_error(value: object) -> None:
+    from_usage(value, NOW)
+    from_usage({"rate_limit": value, "additional_rate_limits": value, "credits": value}, NOW)
+    from_usage({"rate_limit": {"primary_window": {"used_percent": 1, "limit_window_seconds": value}}}, NOW)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.wire.text import is_field_value, is_id, is_label, is_token, safe_text
+from understudy.wire.text import is_field_value, is_id, is_token, safe_text
 
 BROKEN = ["\r\nx-evil: 1", "a\nb", "a\x00", "\x1b]0;title\x07", "a\x85b", "a\u2028b", "\ud800"]
 
@@ -26,7 +26,6 @@ def test_nothing_that_ends_a_header_field_passes_for_a_part_of_one(value: str) -
     assert not is_field_value(value)
     assert not is_id(value)
     assert not is_token(value)
-    assert not is_label(value)
 
 
 @pytest.mark.parametrize(
@@ -35,12 +34,6 @@ def test_nothing_that_ends_a_header_field_passes_for_a_part_of_one(value: str) -
 )
 def test_an_id_is_short_and_plain(value: str, expected: bool) -> None:
     assert is_id(value) is expected
-
-
-def test_a_label_begins_with_a_letter_or_digit() -> None:
-    assert is_label("plus-ada.2")
-    assert not is_label("-v")
-    assert not is_label("a" * 41)
 
 
 def test_a_token_has_no_spaces_and_an_end() -> None:

@@ -2,22 +2,24 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from understudy import __version__
+from understudy.cli.arguments import CannotDo, WrongUse
 from understudy.state.errors import StateError
 
 # In the order of `--help`.
-COMMANDS = ("status", "accounts", "sandbox", "script", "version")
+COMMANDS = ("login", "logout", "accounts", "status", "sandbox", "script", "version")
 
 DESCRIPTION = """\
 Your ChatGPT accounts carry out the OpenAI Responses calls of any program.
 
-  understudy accounts import ~/.codex/auth.json     add an account
-  mitmdump -s "$(understudy script)"                start the proxy
-  understudy status                                 see what is left of each account
+  understudy login                      add an account
+  mitmdump -s "$(understudy script)"    start the proxy
+  understudy status                     see what is left of each account
 """
 
 EPILOG = """\
@@ -34,10 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exit:  # argparse: after --help (0), or after it has named what is wrong (2)
         return exit.code if isinstance(exit.code, int) else 2
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A note or an e-mail address may have characters that the terminal has not.
+            sys.stdout.reconfigure(errors="replace")
         code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code
-    except StateError as error:
+    except WrongUse as error:
+        print(f"understudy: {error}", file=sys.stderr)
+        return 2
+    except (CannotDo, StateError) as error:
         print(f"understudy: {error}", file=sys.stderr)
     except BrokenPipeError:
         # Whoever read our output has gone. Python would try to write the rest at exit, and complain.

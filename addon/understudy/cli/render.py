@@ -1,11 +1,13 @@
 """How things look on a terminal: tables, bars and times, in characters that it can show and that do nothing to it."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from understudy.wire.text import safe_text
 
+COLUMNS = 80
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -52,10 +54,17 @@ def fit(text: str, width: int, look: Look) -> str:
     return shown.ljust(width) if len(shown) <= width else shown[: width - 1] + look.cut
 
 
-def table(rows: Sequence[Sequence[str]], look: Look, widest: int = 40) -> list[str]:
-    """Lines with the rows' cells below each other. The first row is the head."""
-    widths = [min(max(len(cell) for cell in column), widest) for column in zip(*rows, strict=True)]
+def table(rows: Sequence[Sequence[str]], look: Look, columns: int = COLUMNS) -> list[str]:
+    """Lines with the rows' cells below each other, in `columns` at most: the widest are cut. The first is the head."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > columns:
+        widths[widths.index(max(widths))] -= 1
     return ["  ".join(fit(cell, width, look) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """`text`, made safe, in lines of `COLUMNS`; those after the first are indented by so many cells."""
+    return textwrap.wrap(safe_text(text, 2000), COLUMNS, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def duration(seconds: float) -> str:
@@ -66,3 +75,8 @@ def duration(seconds: float) -> str:
     units = (("d", left // DAY), ("h", left % DAY // HOUR), ("min", left % HOUR // MINUTE))
     first = next(index for index, (_, count) in enumerate(units) if count)
     return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count)
+
+
+def age(seconds: float) -> str:
+    """How long ago: `just now`, `3 min ago`."""
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"

@@ -92,7 +92,7 @@ def describe(sandbox: "Sandbox", files: list[Path]) -> str:
             "",
             "Put its accounts into a pool of their own:",
             "  export UNDERSTUDY_HOME=$(mktemp -d)",
-            f"  {imported}" if files else "  (start the sandbox with --write-auth DIR to get their logins as files)",
+            f"  {imported}" if files else f"  understudy login --set codex_issuer={sandbox.issuer}",
             "Start the proxy on it:",
             f'  mitmdump -s "$(understudy script)" --set codex_backend={sandbox.backend} '
             f"--set codex_issuer={sandbox.issuer}",

@@ -3,33 +3,25 @@
 import argparse
 import json
 import sys
-import textwrap
 import time
 from collections.abc import Sequence
 from itertools import zip_longest
 
 from understudy.cli.arguments import Commands, add_command
-from understudy.cli.render import Look, bar, duration, fit, look_of
+from understudy.cli.pool import HOW_TO_ADD, LOG_IN, NO_ACCOUNTS
+from understudy.cli.render import COLUMNS, Look, age, bar, duration, fit, look_of, wrapped
 from understudy.pool.health import State
 from understudy.state.home import home
 from understudy.state.quota import Entry, QuotaCache
 from understudy.state.report import condition, plan, status_object
 from understudy.wire.quota import MAIN_LIMIT, Window
-from understudy.wire.text import clock_time, safe_text
+from understudy.wire.text import clock_time
 
-IMPORT = "understudy accounts import ~/.codex/auth.json"
 NOTHING_KNOWN = f"""\
 Nothing is known of any account yet. `understudy accounts list` shows which there are. To add one:
 
-  {IMPORT}
-"""
-EMPTY_POOL = f"""\
-There are no accounts. Add one:
+{HOW_TO_ADD}"""
 
-  {IMPORT}
-"""
-
-COLUMNS = 80
 LABEL, PLAN, STATE, WINDOW, BAR = 14, 7, 11, 7, 8
 LEFT = LABEL + PLAN + STATE + 3
 _WORDS = {
@@ -66,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif entries:
         print("\n".join(status_lines(entries, now, look_of(sys.stdout))))
     else:
-        print(NOTHING_KNOWN if entries is None else EMPTY_POOL, end="")
+        print(NOTHING_KNOWN if entries is None else NO_ACCOUNTS, end="")
     return 0
 
 
@@ -80,11 +72,10 @@ def status_lines(entries: Sequence[Entry], now: float, look: Look) -> list[str]:
         served_last = last is not None and entry.last_used_at == last
         left = [_name_cells(entry, now, look), *_notes(entry, now, served_last, look)]
         windows = entry.snapshot.windows if entry.snapshot else ()
-        lines += [(a or " " * LEFT) + (b or "") for a, b in zip_longest(left, _window_lines(windows, now, look))]
+        lines += [(a or " " * LEFT) + (b or "") for a, b in zip_longest(left, window_lines(windows, now, look))]
     for entry in entries:
         if condition(entry, now) is State.NEEDS_LOGIN:
-            hint = f"{entry.label}: {entry.health_reason}. Run `codex login`, then `{IMPORT}`."
-            lines += ["", *textwrap.wrap(safe_text(hint, 500), COLUMNS)]
+            lines += ["", *wrapped(f"{entry.label}: {entry.health_reason}. Log in again: {LOG_IN}")]
     return [line.rstrip() for line in lines]
 
 
@@ -102,20 +93,18 @@ def _notes(entry: Entry, now: float, served_last: bool, look: Look) -> list[str]
     found = condition(entry, now)
     if found is State.BLOCKED and entry.blocked_until is not None:
         notes.append(f"until {clock_time(entry.blocked_until, now)}: {entry.block_reason}")
+    if entry.pinned:
+        notes.append("pinned" if entry.pinned == "hard" else "preferred")
     if served_last:
         notes.append("served last")
-    notes.append(f"seen {_age(now - entry.snapshot.updated_at)}" if entry.snapshot else "no figures yet")
+    notes.append(f"seen {age(now - entry.snapshot.updated_at)}" if entry.snapshot else "no figures yet")
     credits = entry.snapshot.credits if entry.snapshot else None
     if credits is not None and (credits.unlimited or credits.has_credits):
         notes.append("credits: unlimited" if credits.unlimited else f"credits: {credits.balance or 'some'}")
     return [f"  {fit(note, LEFT - 3, look)} " for note in notes]
 
 
-def _age(seconds: float) -> str:
-    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
-
-
-def _window_lines(windows: Sequence[Window], now: float, look: Look) -> list[str]:
+def window_lines(windows: Sequence[Window], now: float, look: Look) -> list[str]:
     """The windows of the main limit, then those of each other limit under its name."""
     lines: list[str] = []
     for limit_id in sorted({window.limit_id for window in windows}, key=lambda name: (name != MAIN_LIMIT, name)):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jwt
 
@@ -59,6 +59,30 @@ def read_claims(token: Secret) -> Claims:
         plan=_text(auth.get("chatgpt_plan_type"), 40).lower(),
         fedramp=auth.get("chatgpt_account_is_fedramp") is True,
         expires_at=_time(claims.get("exp")),
+    )
+
+
+def hints(token: Secret) -> Claims:
+    """The claims of a token, none where it is no JWT."""
+    try:
+        return read_claims(token)
+    except ValueError:
+        return Claims()
+
+
+def login_claims(access: Secret, id_token: Secret) -> Claims:
+    """What a login's tokens say together. The access token is what the backend sees, so what it says counts first.
+
+    When the access token ends is its own matter: an id token lives an hour, an access token days.
+    """
+    claims, said = hints(access), hints(id_token)
+    return replace(
+        claims,
+        account_id=claims.account_id or said.account_id,
+        user_id=claims.user_id or said.user_id,
+        email=said.email or claims.email,
+        plan=claims.plan or said.plan,
+        fedramp=claims.fedramp or said.fedramp,
     )
 
 

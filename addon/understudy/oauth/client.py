@@ -1,7 +1,8 @@
-"""The one HTTP client for the login server: it has no memory, follows nothing and trusts nothing of the environment."""
+"""The one HTTP client of our own: it has no memory, follows nothing and trusts nothing of the environment."""
 
 import asyncio
 import ssl
+from dataclasses import dataclass, field
 
 import certifi
 import httpx
@@ -22,13 +23,41 @@ class NoAnswer(Exception):
     """The request left, wholly or in part, and no answer came: what it asked for may have been done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What matters of an answer. The body may hold tokens. `retry_after`: the field as it came, or empty."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: str = ""
+
+
 async def send(
-    request: OAuthRequest, proxy: str | None = None, timeout: float = TIMEOUT, trusted_ca: str | None = None
+    request: OAuthRequest,
+    proxy: str | None = None,
+    timeout: float = TIMEOUT,
+    trusted_ca: str | None = None,
+    *,
+    peer: str = "the login server",
 ) -> tuple[int, bytes]:
-    """Sends `request` once and gives the answer's status and body.
+    """As `ask`, but gives the answer's status and body alone."""
+    answer = await ask(request, proxy, timeout, trusted_ca, peer=peer)
+    return answer.status, answer.body
+
+
+async def ask(
+    request: OAuthRequest,
+    proxy: str | None = None,
+    timeout: float = TIMEOUT,
+    trusted_ca: str | None = None,
+    *,
+    peer: str = "the login server",
+) -> Answer:
+    """Sends `request` once and gives the answer.
 
     `proxy`: URL of the HTTP proxy to go through, user and password in it. `timeout`: seconds for the whole exchange.
-    `trusted_ca`: PEM file of the authorities to trust, in the place of those that come with certifi.
+    `trusted_ca`: PEM file of the authorities to trust, in the place of those that come with certifi. `peer`: what the
+    errors call the other side.
     Raises NotSent or NoAnswer, whose texts hold nothing of the request.
     """
     try:
@@ -39,11 +68,11 @@ async def send(
         async with asyncio.timeout(timeout):
             return await _exchange(request, transport, timeout)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, ssl.SSLCertVerificationError) as error:
-        raise NotSent(f"the login server cannot be reached ({type(error).__name__})") from None
+        raise NotSent(f"{peer} cannot be reached ({type(error).__name__})") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        raise NotSent("the login server's address cannot be used") from None
+        raise NotSent(f"{peer}'s address cannot be used") from None
     except (httpx.HTTPError, OSError) as error:
-        raise NoAnswer(f"the login server did not answer ({type(error).__name__})") from None
+        raise NoAnswer(f"{peer} did not answer ({type(error).__name__})") from None
 
 
 def _transport(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
@@ -58,7 +87,7 @@ def _transport(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
     )
 
 
-async def _exchange(request: OAuthRequest, transport: httpx.AsyncHTTPTransport, timeout: float) -> tuple[int, bytes]:
+async def _exchange(request: OAuthRequest, transport: httpx.AsyncHTTPTransport, timeout: float) -> Answer:
     limits = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
     client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=limits, follow_redirects=False)
     headers = [*request.headers, ("accept-encoding", "identity")]
@@ -67,5 +96,5 @@ async def _exchange(request: OAuthRequest, transport: httpx.AsyncHTTPTransport, 
         async for chunk in answer.aiter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER:
-                raise NoAnswer("the login server's answer is too long")
-        return answer.status_code, body
+                raise NoAnswer("the answer is too long")
+        return Answer(answer.status_code, body, answer.headers.get("retry-after", ""))

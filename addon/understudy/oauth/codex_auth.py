@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from understudy.oauth.claims import Claims, is_token, read_claims
+from understudy.oauth.claims import Claims, is_token, login_claims
 from understudy.pool.account import Tokens
 from understudy.wire.jsontext import loads
 from understudy.wire.numbers import read_time
@@ -24,18 +24,23 @@ class Login:
 
 
 def read_auth_json(text: bytes | str) -> Login:
-    """The login in a Codex `auth.json`.
-
-    `{"tokens": {"id_token", "access_token", "refresh_token", "account_id"?}, "OPENAI_API_KEY"?, "last_refresh"?}`,
-    pretty-printed JSON. Expired tokens are as good as any. Raises ValueError in words for the user that hold nothing
-    of the file.
-    """
+    """The login in the text of a Codex `auth.json`. Raises as `read_auth_file` does, and where it is no JSON object."""
     try:
         file = loads(text)
     except ValueError:
         raise ValueError(f"it is not JSON; {EXPECTED}") from None
     if not isinstance(file, dict):
         raise ValueError(f"it is not a login file; {EXPECTED}")
+    return read_auth_file(file)
+
+
+def read_auth_file(file: Mapping[str, object]) -> Login:
+    """The login in what a Codex `auth.json` holds.
+
+    `{"tokens": {"id_token", "access_token", "refresh_token", "account_id"?}, "OPENAI_API_KEY"?, "last_refresh"?}`,
+    pretty-printed JSON. Expired tokens are as good as any. Raises ValueError in words for the user that hold nothing
+    of the file.
+    """
     tokens = file.get("tokens")
     if not isinstance(tokens, dict):
         other = " (an API key is no ChatGPT login)" if file.get("OPENAI_API_KEY") else ""
@@ -62,28 +67,9 @@ def _token(tokens: Mapping[str, object], name: str) -> Secret:
 
 
 def _claims(access: Secret, id_token: Secret, account_id: object) -> Claims:
-    """The access token is what the backend sees, so what it says counts first; then the id token, then the file.
-
-    When the access token ends is its own matter: an id token lives an hour, an access token days.
-    """
-    claims = _read(access)
-    said = _read(id_token) if id_token else Claims()
+    """What the tokens say; which account it is, where they do not say it, is what the file says."""
+    claims = login_claims(access, id_token)
     named = account_id if isinstance(account_id, str) and is_id(account_id) else ""
-    claims = replace(
-        claims,
-        account_id=claims.account_id or said.account_id or named,
-        user_id=claims.user_id or said.user_id,
-        email=said.email or claims.email,
-        plan=claims.plan or said.plan,
-        fedramp=claims.fedramp or said.fedramp,
-    )
-    if not claims.account_id:
+    if not claims.account_id and not named:
         raise ValueError(f"it does not say which ChatGPT account it is for; {EXPECTED}")
-    return claims
-
-
-def _read(token: Secret) -> Claims:
-    try:
-        return read_claims(token)
-    except ValueError:
-        return Claims()
+    return replace(claims, account_id=claims.account_id or named)

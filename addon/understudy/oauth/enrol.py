@@ -9,8 +9,7 @@ from understudy.oauth.claims import Claims
 from understudy.oauth.codex_auth import Login
 from understudy.pool.account import Account, Health
 from understudy.pool.health import renewed
-
-_LABEL = re.compile(r"(?!acct_)[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+from understudy.pool.labels import check_label, taken
 
 
 class Change(Enum):
@@ -32,34 +31,38 @@ class Enrolled:
     change: Change
 
 
-def is_label(text: str) -> bool:
-    """Whether `text` may be a label: up to 32 of ASCII letters, digits, `.`, `_` and `-`, and nothing like our ids."""
-    return _LABEL.fullmatch(text) is not None
-
-
-def enrol(accounts: tuple[Account, ...], login: Login, new_id: str, label: str | None = None) -> Enrolled:
-    """`accounts` with `login` in it. `new_id`: the id that a new account gets; `label`: what the user wants it called.
+def enrol(
+    accounts: tuple[Account, ...],
+    login: Login,
+    new_id: str,
+    label: str | None = None,
+    *,
+    now: float,
+    fresh: bool = False,
+) -> Enrolled:
+    """`accounts` with `login` in it. `new_id`: the id that a new account gets; `label`: what the user wants it called;
+    `now`: epoch seconds; `fresh`: the user has just logged in, which also enables the account again.
 
     An account is its (account id, user id), or (account id, e-mail) where a user id is not known, or its account id
-    alone where the tokens say nothing else. One that is there
-    keeps its id, place and label; a disabled one stays disabled. Raises ValueError, in words for the user, where the
-    label is not to be had.
+    alone where the tokens say nothing else. One that is there keeps its id, place and label; without `fresh` a
+    disabled one stays disabled. Raises ValueError, in words for the user, where the label is not to be had.
     """
     known = next((account for account in accounts if _is_same(account, login.claims)), None)
     if label is not None:
-        _check_label(label, [account for account in accounts if account is not known])
+        check_label(label, [account for account in accounts if account is not known])
     if known is None:
-        account = _with_claims(_new(accounts, login, new_id, label), login.claims)
+        account = _with_claims(replace(_new(accounts, login, new_id, label), added_at=now), login.claims)
         return Enrolled((*accounts, account), account, Change.ADDED)
-    change = _change(known, login)
-    account = known if label is None else replace(known, label=label)
+    change = Change.UPDATED if fresh else _change(known, login)
+    account = replace(known, label=label or known.label, enabled=known.enabled or fresh)
     if change is Change.UPDATED:
-        account = _with_claims(renewed(account, login.tokens), login.claims)
+        account = _with_claims(renewed(account, login.tokens, now), login.claims)
     return Enrolled(tuple(account if a is known else a for a in accounts), account, change)
 
 
 def _change(known: Account, login: Login) -> Change:
-    if known.tokens == login.tokens:
+    # Not every program keeps the id token, which says nothing that we do not know by then.
+    if (known.tokens.access, known.tokens.refresh) == (login.tokens.access, login.tokens.refresh):
         return Change.UNCHANGED
     # Tokens rotate, and a later access token ends later: what ends before ours was given out before ours.
     older = login.tokens.expires_at < known.tokens.expires_at
@@ -108,17 +111,5 @@ def _free_label(claims: Claims, accounts: Collection[Account]) -> str:
     plan = re.split(r"[^a-z0-9]", claims.plan)[0][:10]
     name = re.sub(r"[^a-z0-9]", "", claims.email.partition("@")[0].casefold())[:3]
     base = "-".join(part for part in (plan, name) if part) or "account"
-    taken = _taken(accounts)
-    return next(label for n in range(1, len(taken) + 2) if (label := base if n == 1 else f"{base}-{n}") not in taken)
-
-
-def _check_label(label: str, others: Collection[Account]) -> None:
-    if not is_label(label):
-        raise ValueError(f"not a label: {label!r} (up to 32 letters, digits, '.', '_' and '-')")
-    if label.casefold() in _taken(others):
-        raise ValueError(f"another account is called {label} already; choose another label")
-
-
-def _taken(accounts: Collection[Account]) -> set[str]:
-    """What a label must not read like: the labels of others, and ids that would mean another account."""
-    return {name.casefold() for account in accounts for name in (account.label, account.id, account.account_id)}
+    used = taken(accounts)
+    return next(label for n in range(1, len(used) + 2) if (label := base if n == 1 else f"{base}-{n}") not in used)

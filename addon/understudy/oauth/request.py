@@ -12,11 +12,11 @@ CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 
 @dataclass(frozen=True, slots=True)
 class OAuthRequest:
-    """What is to be sent. The body holds tokens or codes, so it is not shown."""
+    """What is to be sent. The body, or a header field, holds tokens or codes, so they are not shown."""
 
     method: str
     url: str
-    headers: Headers
+    headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from understudy.pool.refreshes import Refreshes
 from understudy.wire.secret import Secret
 
 
@@ -39,7 +40,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One ChatGPT login: an identity within a workspace. The order of accounts in the pool is the order of adding."""
+    """One ChatGPT login: an identity within a workspace. The pool's order is the user's to change."""
 
     id: str
     """Our own stable id: `acct_` and 12 hex digits."""
@@ -57,6 +58,15 @@ class Account:
     health: Health = Health.OK
     health_reason: str = ""
     """Why the login stopped working, in words for the user; empty while it works."""
+    health_at: float | None = None
+    """Epoch seconds at which the login was found to work no more; None while it works."""
     block: Block | None = None
     last_used_at: float | None = None
     """Epoch seconds of the last attempt on this account."""
+    tags: tuple[str, ...] = ()
+    """The user's words to group accounts by; each has the form of a label."""
+    note: str = ""
+    """The user's own reminder."""
+    added_at: float | None = None
+    """Epoch seconds; None where that is not known."""
+    refreshes: Refreshes = field(default_factory=Refreshes)

@@ -14,9 +14,17 @@ class Affinity:
         self._capacity = capacity
         self._lifetime = lifetime
         self._bindings: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._generation = 0
 
     def __len__(self) -> int:
         return len(self._bindings)
+
+    def at(self, generation: int) -> "Affinity":
+        """Itself, without any binding of another generation: the user has switched accounts since."""
+        if generation != self._generation:
+            self._bindings.clear()
+            self._generation = generation
+        return self
 
     def account(self, session: str | None, now: float) -> str | None:
         """The id of the account that `session` is bound to at `now` (epoch seconds); reading does not prolong it."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from understudy.pool.account import Account, Health
+from understudy.pool.pool import Pin
 
 
 class Cause(Enum):
@@ -62,28 +63,30 @@ def choose(
     now: float,
     *,
     bound: str | None = None,
-    pin: str = "",
+    pin: Pin | None = None,
     passed_over: Mapping[str, Obstacle] | None = None,
 ) -> Account | Exhausted:
     """The account for the next attempt, or why there is none.
 
-    `bound`: id of the account that the session belongs to; it serves as long as it can. `pin`: the label or id of
-    the only account that may serve. `passed_over`: by account id, what this very request has already met.
+    `bound`: id of the account that the session belongs to; it serves as long as it can. `pin`: the account that the
+    user wants, before any session's. `passed_over`: by account id, what this very request has already met.
     """
     accounts = candidates(accounts, pin)
     if pin and not accounts:
-        return Exhausted((Obstacle(pin, Cause.UNUSABLE, "pinned by codex_account, but no account has this name"),))
+        return Exhausted((Obstacle(pin.name, Cause.UNUSABLE, "no account is called so"),))
     met = passed_over or {}
     obstacles = {account.id: met.get(account.id) or obstacle(account, now) for account in accounts}
     free = [account for account in accounts if obstacles[account.id] is None]
     if not free:
         return Exhausted(tuple(o for o in obstacles.values() if o is not None))
-    return next((account for account in free if account.id == bound), free[0])
+    return next((account for account in free if pin and is_named(account, pin.name)), None) or next(
+        (account for account in free if account.id == bound), free[0]
+    )
 
 
-def candidates(accounts: Sequence[Account], pin: str) -> Sequence[Account]:
-    """The accounts that may serve at all: the one that is pinned, or, where `pin` is empty, every one."""
-    return [account for account in accounts if is_named(account, pin)] if pin else accounts
+def candidates(accounts: Sequence[Account], pin: Pin | None) -> Sequence[Account]:
+    """The accounts that may serve at all: the one with a hard pin, else every one."""
+    return accounts if pin is None or pin.soft else [account for account in accounts if is_named(account, pin.name)]
 
 
 def is_named(account: Account, name: str) -> bool:

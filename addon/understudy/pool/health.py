@@ -3,7 +3,9 @@
 from dataclasses import replace
 from enum import Enum
 
+from understudy.pool import refreshes
 from understudy.pool.account import Account, Block, Health, Tokens
+from understudy.pool.refreshes import Refreshes
 
 
 class State(Enum):
@@ -35,14 +37,18 @@ def block(account: Account, block: Block) -> Account:
     return replace(account, block=block)
 
 
-def renewed(account: Account, tokens: Tokens) -> Account:
-    """`account` with new tokens: its login works. Blocks stay, they are of the plan and not of the login."""
-    return replace(account, tokens=tokens, health=Health.OK, health_reason="")
+def renewed(account: Account, tokens: Tokens, now: float) -> Account:
+    """`account` with new tokens: its login works. Blocks stay, they are of the plan and not of the login.
+
+    `now`: epoch seconds.
+    """
+    refreshed = refreshes.renewed(account.refreshes, now)
+    return replace(account, tokens=tokens, health=Health.OK, health_reason="", health_at=None, refreshes=refreshed)
 
 
-def needs_login(account: Account, reason: str) -> Account:
-    """`account` with a login that no longer works; `reason` in words for the user."""
-    return replace(account, health=Health.NEEDS_LOGIN, health_reason=reason)
+def needs_login(account: Account, reason: str, now: float) -> Account:
+    """`account` with a login that no longer works, as was found at `now` (epoch seconds); `reason` for the user."""
+    return replace(account, health=Health.NEEDS_LOGIN, health_reason=reason, health_at=now, refreshes=Refreshes())
 
 
 def used(account: Account, now: float, resolution: float = 60.0) -> Account:

@@ -4,17 +4,20 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 
 from mitmproxy import command, ctx, eventsequence, http
 from mitmproxy.addonmanager import Loader
-from mitmproxy.exceptions import OptionsError
+from mitmproxy.exceptions import CommandError, OptionsError
 from mitmproxy.proxy import layer
 
+from understudy.pool import edits
 from understudy.pool.choose import candidates
+from understudy.pool.pool import Pool
 from understudy.proxy import refusals, views
+from understudy.proxy.ahead import Ahead
 from understudy.proxy.claim import Claim, Leave, Refuse, Verdict
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.guard import Guard, guard_of
@@ -42,9 +45,11 @@ class Understudy:
 
     def __init__(self) -> None:
         self._guard: Guard
+        self._store: AccountStore
         self._dispatcher: Dispatcher
         self._done_at_start: list[str] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._ahead: Ahead
+        self._tasks: list[asyncio.Task[None]] = []
 
     # Life
 
@@ -56,26 +61,33 @@ class Understudy:
             settings = read_settings(ctx.options)
         self._done_at_start = turn_on_needs(ctx.options)
         folder = home()
-        store = AccountStore(folder)
-        keeper = TokenKeeper(store, settings.issuer)
-        self._dispatcher = Dispatcher(settings, Roster(store, QuotaCache(folder)), keeper, Random())
+        self._store = AccountStore(folder)
+        keeper = TokenKeeper(self._store, settings.issuer)
+        roster = Roster(self._store, QuotaCache(folder))
+        self._dispatcher = Dispatcher(settings, roster, keeper, Random())
+        self._ahead = Ahead(roster, self._store, keeper)
         self._guard.endings.append(self._dispatcher.end)
 
     def configure(self, updated: set[str]) -> None:
         """Checks the options and applies them to the next request."""
         with _told():
-            self._dispatcher.apply(read_settings(ctx.options))
+            settings = read_settings(ctx.options)
+        self._store.keyring = settings.keyring
+        self._dispatcher.apply(settings)
 
     def running(self) -> None:
         """Says what will happen to requests, and which of mitmproxy's options were turned on for it."""
-        self._writer = asyncio.get_running_loop().create_task(self._dispatcher.roster.keep_writing())
+        loop = asyncio.get_running_loop()
+        for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh()):
+            self._tasks.append(loop.create_task(work))
         for line in (*self._done_at_start, self._banner()):
             logger.info("understudy: %s", line)
 
     def done(self) -> None:
         """Writes what is not written yet."""
-        if self._writer is not None:
-            self._writer.cancel()
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
             self._dispatcher.roster.write()
 
     # Connections
@@ -165,7 +177,39 @@ class Understudy:
         """The labels of the accounts in the pool, in the pool's order."""
         return [account.label for account in self._dispatcher.roster.accounts()]
 
+    @command.command("codex.use")
+    def codex_use(self, label: str, soft: str = "") -> str:
+        """Pins an account; with "soft" as the second argument the others serve while it cannot."""
+        if soft not in ("", "soft"):
+            raise CommandError(f"not understood: {soft!r} (codex.use LABEL, or codex.use LABEL soft)")
+        self._edit(lambda pool: edits.pin(pool, label, soft=bool(soft)))
+        return f"{label} is {'preferred' if soft else 'pinned'}"
+
+    @command.command("codex.unpin")
+    def codex_unpin(self) -> str:
+        """Takes the pin away: the accounts are chosen again."""
+        self._edit(edits.unpin)
+        return "no account is pinned"
+
+    @command.command("codex.enable")
+    def codex_enable(self, label: str) -> str:
+        """Lets a disabled account serve again."""
+        self._edit(lambda pool: edits.enable(pool, label, True))
+        return f"{label} is enabled"
+
+    @command.command("codex.disable")
+    def codex_disable(self, label: str) -> str:
+        """Keeps an account out of use until it is enabled again."""
+        self._edit(lambda pool: edits.enable(pool, label, False))
+        return f"{label} is disabled"
+
     # Helpers
+
+    def _edit(self, change: Callable[[Pool], Pool]) -> None:
+        try:
+            self._dispatcher.roster.edit(change)
+        except (ValueError, StateError) as error:
+            raise CommandError(str(error)) from None
 
     def _verdict(self, flow: http.HTTPFlow) -> Verdict:
         seated = self._guard.turns.seated(flow)
@@ -208,7 +252,7 @@ class Understudy:
         calls = f"calls of POST /v1/responses on {', '.join(sorted(settings.hosts))}"
         if not accounts:
             return f"{calls} will be refused: the pool is empty. Add an account: {refusals.ADD_ACCOUNT}"
-        may_serve = candidates(accounts, settings.account)
+        may_serve = candidates(accounts, self._dispatcher.pin())
         if not may_serve:
             return f"{calls} will be refused: codex_account names {settings.account!r}, and no account is called so"
         return f"{calls} are carried out by {', '.join(account.label for account in may_serve)}"

@@ -9,6 +9,7 @@ from random import Random
 from mitmproxy import http
 
 from understudy import __version__
+from understudy.oauth.renewal import NeedsLogin, RefreshFailed
 from understudy.pool.account import Account
 from understudy.pool.affinity import Affinity
 from understudy.pool.budget import RetryBudget
@@ -16,12 +17,14 @@ from understudy.pool.choose import Cause, Exhausted, Obstacle, candidates, choos
 from understudy.pool.health import block as with_block
 from understudy.pool.health import needs_login
 from understudy.pool.policy import Deliver, Move, Stay, block_for, draws_on_budget, next_move, obstacle_of, spent
+from understudy.pool.pool import Pin
 from understudy.proxy import refusals
 from understudy.proxy.messages import fields
 from understudy.proxy.options import Settings
 from understudy.proxy.roster import Change, Roster
 from understudy.proxy.turn import Attempt, Sent, Turn
-from understudy.state.tokens import NeedsLogin, RefreshFailed, TokenKeeper
+from understudy.state.refresher import tell_dead
+from understudy.state.tokens import TokenKeeper
 from understudy.wire.jsontext import loads
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.quota import Snapshot, from_headers, from_usage_limit
@@ -69,7 +72,7 @@ class Dispatcher:
             request = replace(request, stream=turn.replayed_stream)
         self._tell_removed(request)
         turn.request = request
-        turn.bound = self._affinity.account(request.session, time.monotonic())
+        turn.bound = self._bindings().account(request.session, time.monotonic())
         settings = self.settings
         turn.hold, turn.stall_timeout = settings.hold, settings.stall_timeout
         turn.relay_options = RelayOptions(request.stream, request.codex, settings.record, len(request.body))
@@ -128,11 +131,11 @@ class Dispatcher:
         if request is None or request.session is None:
             return
         account_id = sent.attempt.account.id
-        bound = next((a for a in self.roster.accounts() if a.id == turn.bound), None)
+        bound = self._known(turn.bound)
         # A session that only passed by stays bound; one whose account is limited or gone moves for good.
         if bound is not None and ((met := obstacle(bound, time.time())) is None or met.cause is Cause.TROUBLE):
             account_id = bound.id
-        self._affinity.bind(request.session, account_id, time.monotonic())
+        self._bindings().bind(request.session, account_id, time.monotonic())
 
     def finished(self, turn: Turn) -> None:
         """The request has ended, whatever way."""
@@ -142,6 +145,20 @@ class Dispatcher:
             self.roster.learn(account_id, from_headers(turn.response_headers, time.time()))
             for snapshot in turn.relay.snapshots if turn.relay else ():
                 self.roster.learn(account_id, snapshot)
+
+    def pin(self) -> Pin | None:
+        """The account that the user wants: this process's option, else what the pool says."""
+        return Pin(self.settings.account) if self.settings.account else self.roster.pool().pin
+
+    def _only(self) -> str:
+        """Why no other account may serve, for the host's user; empty where every one may."""
+        pin = self.pin()
+        if pin is None or pin.soft:
+            return ""
+        return refusals.BY_OPTION if self.settings.account else refusals.PINNED
+
+    def _bindings(self) -> Affinity:
+        return self._affinity.at(self.roster.pool().affinity_generation)
 
     async def _read(self, flow: http.HTTPFlow) -> HostRequest:
         headers, content = fields(flow.request.headers), flow.request.raw_content or b""
@@ -157,11 +174,11 @@ class Dispatcher:
                 self.roster.accounts(),
                 now,
                 bound=turn.bound,
-                pin=self.settings.account,
+                pin=self.pin(),
                 passed_over=turn.passed_over,
             )
             if isinstance(choice, Exhausted):
-                return refusals.no_account(choice, now)
+                return refusals.no_account(choice, now, self._only())
             attempt = await self._attempt(turn, choice)
             if attempt is not None:
                 return attempt
@@ -169,7 +186,7 @@ class Dispatcher:
     async def _again(self, turn: Turn, sent: Sent, move: Stay) -> Attempt | Reply:
         """Another attempt on the same account, or on the next where this one has no token to offer any more."""
         renewing = sent.attempt.token if move.renew else None
-        account = next((a for a in self.roster.accounts() if a.id == sent.attempt.account.id), None)
+        account = self._known(sent.attempt.account.id)
         if account is None or obstacle(account, time.time()) is not None:
             return await self._next(turn)
         attempt = await self._attempt(turn, account, delay=move.delay, instead_of=renewing)
@@ -186,6 +203,7 @@ class Dispatcher:
             elif not self.keeper.is_fresh(account, time.time()):
                 account = await self.keeper.fresh(account.id, time.time())
         except NeedsLogin as error:
+            self.roster.stir()
             turn.passed_over[account.id] = Obstacle(account.label, Cause.UNUSABLE, f"needs login ({error.reason})")
             return None
         except RefreshFailed as error:
@@ -207,9 +225,9 @@ class Dispatcher:
             account.id: turn.passed_over.get(account.id)
             or obstacle(account, now)
             or Obstacle(account.label, Cause.TROUBLE, "not asked: this request has used up its attempts")
-            for account in candidates(self.roster.accounts(), self.settings.account)
+            for account in candidates(self.roster.accounts(), self.pin())
         }
-        return refusals.no_account(Exhausted(tuple(left.values())), now)
+        return refusals.no_account(Exhausted(tuple(left.values())), now, self._only())
 
     def _learn(self, turn: Turn, sent: Sent, outcome: Outcome, move: Move) -> None:
         """What the pool keeps of an outcome: the snapshot, a block, a login that is dead."""
@@ -218,11 +236,23 @@ class Dispatcher:
         self.roster.learn(account_id, _snapshot(turn, outcome, now))
         found = block_for(outcome, move, now)
         if outcome.kind is Kind.REVOKED:
-            self.roster.change(account_id, _if_still(sent, lambda account: needs_login(account, outcome.reason)))
+            self._bury(sent, outcome.reason, now)
         elif found is not None and outcome.kind is Kind.UNAUTHORIZED:
             self.roster.change(account_id, _if_still(sent, lambda account: with_block(account, found)))
         elif found is not None:
             self.roster.change(account_id, lambda account: with_block(account, found))
+
+    def _bury(self, sent: Sent, reason: str, now: float) -> None:
+        """The account's login is dead, unless it has a new one: said once, however many requests find it out."""
+        account_id = sent.attempt.account.id
+        before = self._known(account_id)
+        self.roster.change(account_id, _if_still(sent, lambda account: needs_login(account, reason, now)))
+        after = self._known(account_id)
+        if before and after and before.health is not after.health:
+            tell_dead(after, self.roster.accounts())
+
+    def _known(self, account_id: str | None) -> Account | None:
+        return next((account for account in self.roster.accounts() if account.id == account_id), None)
 
     def _tell_removed(self, request: HostRequest) -> None:
         for name in request.removed:

@@ -1,6 +1,6 @@
 """The `codex_*` options: what they mean, and their values, checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +9,11 @@ from urllib.parse import quote
 
 from mitmproxy import exceptions, optmanager
 from mitmproxy.addonmanager import Loader
+from mitmproxy.options import CONF_DIR, Options
 from mitmproxy.proxy import mode_specs
 
+from understudy.state.errors import StateError
+from understudy.state.keychain import check_keychain
 from understudy.wire.provider import Provider, is_loopback, read_provider
 
 STRATEGIES = ("sticky",)
@@ -44,6 +47,12 @@ OPTIONS = (
         120,
         "Seconds of silence allowed after the response headers and before output. After output it is 300.",
     ),
+    Option(
+        "codex_keyring",
+        bool,
+        False,
+        "Keep the accounts' tokens in the operating system's keychain. Needs pip install 'understudy[keyring]'.",
+    ),
     Option("codex_decrypt_all", bool, False, "Open TLS to other hosts as well, to debug other traffic in mitmproxy."),
 )
 
@@ -64,6 +73,7 @@ class Settings:
     record: int
     hold: float
     stall_timeout: float
+    keyring: bool
     upstream_proxy: str | None = field(repr=False)
     """The URL, credentials included, of the proxy that upstream mode goes through: token refreshes take it as well."""
     trusted_ca: str | None
@@ -85,6 +95,18 @@ def add_options(loader: Loader) -> None:
             raise exceptions.OptionsError(f"there is no option {name} (there are: {', '.join(known)})")
 
 
+def read_offline(settings: Sequence[str], confdir: str = CONF_DIR) -> Settings:
+    """The values that a proxy would have, started now with `--set` for each of `settings`. Raises OptionsError."""
+    offline = Options()
+    # A user's file may set options of other addons; what is ours is taken from it once it is known.
+    optmanager.load_paths(offline, str(Path(confdir, "config.yaml")))
+    offline.set(*settings, defer=True)
+    for option in OPTIONS:
+        offline.add_option(option.name, option.type, option.default, option.help)
+    offline.process_deferred()
+    return read_settings(offline)
+
+
 def read_settings(options: Any) -> Settings:
     """The values in mitmproxy's `options`. Raises OptionsError, in words for the user, for the first that is wrong."""
     backend = _checked("codex_backend", read_provider, options.codex_backend)
@@ -99,6 +121,7 @@ def read_settings(options: Any) -> Settings:
         record=_checked("codex_record", read_size, options.codex_record),
         hold=_checked("codex_hold", read_seconds, options.codex_hold),
         stall_timeout=_checked("codex_stall_timeout", read_timeout, options.codex_stall_timeout),
+        keyring=_checked("codex_keyring", read_keyring, options.codex_keyring),
         upstream_proxy=_upstream_proxy(options),
         trusted_ca=str(Path(trusted).expanduser()) if (trusted := options.ssl_verify_upstream_trusted_ca) else None,
     )
@@ -159,6 +182,17 @@ def read_size(size: int) -> int:
     if size < 0:
         raise ValueError(f"a number of bytes cannot be negative: {size}")
     return size
+
+
+@lru_cache(maxsize=2)
+def read_keyring(wanted: bool) -> bool:
+    """Whether tokens belong in the keychain. Raises ValueError where they do and there is none that can be used."""
+    if wanted:
+        try:
+            check_keychain()
+        except StateError as error:
+            raise ValueError(str(error)) from None
+    return wanted
 
 
 def _checked(name: str, read: Callable[[Any], T], value: Any) -> T:

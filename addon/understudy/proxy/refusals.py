@@ -10,26 +10,29 @@ from understudy.wire.text import clock_time
 
 TYPE = "understudy_error"
 NO_ACCOUNT = "understudy_no_account"
-ADD_ACCOUNT = "understudy accounts import ~/.codex/auth.json"
+ADD_ACCOUNT = "understudy login"
 """The command that gives an empty pool its first account."""
+DETAILS = "Details: understudy status"
+PINNED = "Only the pinned account may serve; free it with: understudy accounts unpin"
+BY_OPTION = "Only the account that the option codex_account names may serve."
 
 
-def no_account(exhausted: Exhausted, now: float) -> Reply:
+def no_account(exhausted: Exhausted, now: float, only: str = "") -> Reply:
     """No account can serve: a 429 that stops the host where limits are the reason, else a 503 that it may retry.
 
     `resets_at` (epoch seconds), `resets_in_seconds` and Retry-After are the soonest reset that the backend named
-    itself; where it named none, they are left out. `now`: epoch seconds.
+    itself; where it named none, they are left out. `now`: epoch seconds. `only`: why no other account was asked, and
+    what to do about that; a sentence or nothing.
     """
     if not exhausted.obstacles:
         message = f"Understudy has no ChatGPT account to carry out this request. Add one: {ADD_ACCOUNT}"
         return openai_error(503, message, type=NO_ACCOUNT, code=NO_ACCOUNT)
     reasons = "; ".join(f"{o.label}: {_reason(o, now)}" for o in exhausted.obstacles)
     if not exhausted.by_limits:
-        message = f"No ChatGPT account can carry out this request now ({reasons}). Details: understudy status"
-        return openai_error(503, message, type=NO_ACCOUNT, code=NO_ACCOUNT)
-    return _usage_limit(
-        f"The usage limit of every ChatGPT account that may serve has been reached ({reasons}).", exhausted, now
-    )
+        message = f"No ChatGPT account can carry out this request now ({reasons})."
+        return openai_error(503, f"{message} {only or DETAILS}", type=NO_ACCOUNT, code=NO_ACCOUNT)
+    message = f"The usage limit of every ChatGPT account that may serve has been reached ({reasons})."
+    return _usage_limit(f"{message} {only}".rstrip(), exhausted, now)
 
 
 def _reason(obstacle: Obstacle, now: float) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from understudy.pool.account import Account
 from understudy.pool.health import used
+from understudy.pool.pool import Accounts, Pool, over_accounts
 from understudy.proxy.messages import place_of
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError
@@ -22,7 +23,6 @@ from understudy.wire.quota import Snapshot, merge
 logger = logging.getLogger(__name__)
 
 Change = Callable[[Account], Account]
-Accounts = tuple[Account, ...]
 
 AFTER_TROUBLE = 5.0
 """Seconds before what could not be written is tried again."""
@@ -36,7 +36,7 @@ class Roster:
     def __init__(self, store: AccountStore, quota: QuotaCache) -> None:
         self._store = store
         self._quota = quota
-        self._stored: Accounts = ()
+        self._stored = Pool()
         self._pending: list[tuple[str, Change]] = []
         self._snapshots: dict[str, Snapshot] = {}
         self._used: dict[str, float] = {}
@@ -44,20 +44,33 @@ class Roster:
         self._news = asyncio.Event()
         self._writing = threading.Lock()
 
-    def accounts(self) -> Accounts:
-        """All accounts, in the pool's order."""
+    def pool(self) -> Pool:
+        """The pool, with all accounts in its order."""
         # Before the store is read: what is written in between must not be missed, and is harmless twice.
         pending = list(self._pending)
         try:
-            self._stored = self._store.read().accounts
+            self._stored = self._store.read()
         except (StateError, OSError) as error:
             self._complain(error)
-        return _changed(self._stored, pending) if pending else self._stored
+        return over_accounts(_all(pending))(self._stored) if pending else self._stored
+
+    def accounts(self) -> Accounts:
+        """All accounts, in the pool's order."""
+        return self.pool().accounts
 
     def change(self, account_id: str, change: Change) -> None:
         """Changes one account, at once for this process, soon for all."""
         self._pending.append((account_id, change))
         self._news.set()
+
+    def edit(self, change: Callable[[Pool], Pool]) -> Pool:
+        """Changes the pool as the user wants it: on disk at once, and in what the status shows. Gives the pool.
+
+        Raises ValueError, in words for the user, where `change` does, and StateError.
+        """
+        pool = self._store.update(change)
+        self._quota.sync(pool)
+        return pool
 
     def used(self, account_id: str, now: float) -> None:
         """The account made an attempt at `now` (epoch seconds). The store has it once a minute, the cache at once."""
@@ -71,6 +84,10 @@ class Roster:
         if snapshot is not None:
             self._snapshots[account_id] = merge(self._snapshots.get(account_id), snapshot)
             self._news.set()
+
+    def stir(self) -> None:
+        """The pool on disk has changed, and the status has to show it: the cache is written soon."""
+        self._news.set()
 
     async def keep_writing(self) -> None:
         """Writes what there is, whenever there is something, until cancelled."""
@@ -89,9 +106,10 @@ class Roster:
             pending, snapshots = list(self._pending), dict(self._snapshots)
             try:
                 if pending:
-                    self._store.update(lambda accounts: _changed(accounts, pending))
+                    self._store.update(over_accounts(_all(pending)))
                     del self._pending[: len(pending)]
-                self._quota.record(snapshots.items(), tuple(map(self._used_last, self.accounts())))
+                pool = self.pool()
+                self._quota.record(snapshots.items(), tuple(map(self._used_last, pool.accounts)), pool.pin)
                 self._snapshots = {k: v for k, v in self._snapshots.items() if snapshots.get(k) is not v}
             except (StateError, OSError) as error:
                 self._complain(error)
@@ -118,8 +136,12 @@ class Roster:
             logger.error("understudy: %s", error)
 
 
-def _changed(accounts: Accounts, pending: list[tuple[str, Change]]) -> Accounts:
+def _all(pending: list[tuple[str, Change]]) -> Callable[[Accounts], Accounts]:
     """The changes, done to the accounts that are still there: a removed account is not brought back."""
-    for account_id, change in pending:
-        accounts = tuple(change(account) if account.id == account_id else account for account in accounts)
-    return accounts
+
+    def changed(accounts: Accounts) -> Accounts:
+        for account_id, change in pending:
+            accounts = tuple(change(account) if account.id == account_id else account for account in accounts)
+        return accounts
+
+    return changed

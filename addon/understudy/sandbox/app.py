@@ -11,7 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from understudy.sandbox.authorize import AuthorizePage
 from understudy.sandbox.backend import RECORD, Backend
+from understudy.sandbox.device import DeviceLogin
 from understudy.sandbox.exchange import opened
 from understudy.sandbox.journal import Journal
 from understudy.sandbox.oauth import TokenEndpoint
@@ -24,9 +26,17 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 def build_app(world: World) -> ASGIApp:
     """The application: issuer at `/`, backend at `/backend-api`, the sandbox's own pages at `/sandbox`."""
-    backend, tokens, desk = Backend(world), TokenEndpoint(world), Desk(world)
+    backend, desk = Backend(world), Desk(world)
+    tokens, authorize, device = TokenEndpoint(world), AuthorizePage(world), DeviceLogin(world)
     pages: list[tuple[str, str, Endpoint]] = [
+        ("GET", "/oauth/authorize", authorize.show),
+        ("POST", "/oauth/authorize", authorize.decide),
         ("POST", "/oauth/token", tokens.token),
+        ("POST", "/oauth/revoke", tokens.revoke),
+        ("POST", "/api/accounts/deviceauth/usercode", device.begin),
+        ("POST", "/api/accounts/deviceauth/token", device.poll),
+        ("GET", "/codex/device", device.show),
+        ("POST", "/codex/device", device.decide),
         ("POST", "/backend-api/codex/responses", backend.responses),
         ("GET", "/backend-api/codex/models", backend.models),
         ("GET", "/backend-api/wham/usage", backend.usage),

@@ -100,7 +100,7 @@ class Backend:
         member = caller.member
         step, resets_at = member.take(now)
         member.charge(step, resets_at, now)
-        self._world.suffer(step, member.identity.label, caller.access)
+        self._world.suffer(step, caller.access)
         asked = member.ask(body, len(record.entry.content), now)
         self._note(record, step=step.do, response_id=asked.response_id)
         headers = (*front_headers(), ("x-codex-turn-state", f"ts-{asked.response_id[5:21]}"), _MODELS_FIELD)
@@ -123,8 +123,7 @@ class Backend:
         if bearer.state == "expired":
             return replies.EXPIRED_TOKEN
         if bearer.state == "dead":
-            login = self._world.issuer.logins[bearer.label]
-            return replies.revoked_token("token_invalidated") if login.revoked else replies.EXPIRED_TOKEN
+            return replies.revoked_token("token_invalidated") if bearer.revoked else replies.EXPIRED_TOKEN
         member = self._world.members[bearer.label]
         return _wrong_account(request, member) or Caller(member, access)
 

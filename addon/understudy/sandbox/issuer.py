@@ -34,11 +34,12 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whose access token came, and what it is worth: good, expired, dead."""
+    """Whose access token came, and what it is worth: good, expired, dead. `revoked`: its whole login is dead."""
 
     label: str
     generation: int
     state: str
+    revoked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +52,60 @@ class Grant:
 
 @dataclass(slots=True)
 class Issuer:
-    """All logins. `url` goes into the tokens as `iss`; `nonce` makes tokens of two sandboxes differ."""
+    """All logins. `url` goes into the tokens as `iss`; `nonce` makes tokens of two sandboxes differ.
+
+    `logins`: the latest of every account, by its label.
+    """
 
     url: str
     nonce: Callable[[], str] = lambda: secrets.token_hex(6)
     logins: dict[str, Login] = field(default_factory=dict)
+    _all: list[Login] = field(default_factory=list)
     _minted: list[str] = field(default_factory=list)
 
     def add(self, identity: Identity, spec: AccountSpec, now: float) -> None:
-        """Logs an account in: its first tokens are minted. A new login takes the place of the old one."""
+        """An account at the scenario's beginning: one login, with its first tokens. Earlier ones are forgotten."""
+        self._all = [login for login in self._all if login.identity.label != identity.label]
         life = spec.access_life if spec.first_life is None else spec.first_life
-        tokens = self._mint(identity, 1, life, now)
-        self.logins[identity.label] = Login(identity, spec, tokens, [tokens])
+        self._log_in(identity, spec, life, now)
+
+    def log_in(self, label: str, now: float, *, revoke: bool = False) -> TokenSet:
+        """One more login of an account: a token family of its own. `revoke`: it ends the earlier ones."""
+        latest = self.logins[label]
+        for login in self._of(label):
+            login.revoked = login.revoked or revoke
+        return self._log_in(latest.identity, latest.spec, latest.spec.access_life, now)
+
+    def revoke(self, token: str) -> str | None:
+        """Ends the login that a token belongs to (RFC 7009). The account's label, None where the token is unknown."""
+        for login in self._all:
+            if any(token in (tokens.refresh, tokens.access) for tokens in login.history):
+                login.revoked = True
+                return login.identity.label
+        return None
 
     def bearer(self, access: str, now: float) -> Bearer | None:
         """What is known of an access token; None where it was not minted here."""
-        for label, login in self.logins.items():
+        for login in self._all:
             for tokens in login.history:
                 if tokens.access == access:
                     dead = login.revoked or access in login.dead
                     state = "dead" if dead else "expired" if tokens.expires_at <= now else "good"
-                    return Bearer(label, tokens.generation, state)
+                    return Bearer(login.identity.label, tokens.generation, state, login.revoked)
         return None
 
     def refuse_access(self, access: str) -> None:
         """From now on this access token is dead; its login is not."""
-        for login in self.logins.values():
+        for login in self._all:
             if any(tokens.access == access for tokens in login.history):
                 login.dead.add(access)
 
     def describe_refresh(self, refresh: str) -> str:
         """Whose refresh token it is, in words that give nothing away."""
-        for label, login in self.logins.items():
+        for login in self._all:
             for tokens in login.history:
                 if tokens.refresh == refresh:
-                    return f"<{label}: refresh token {tokens.generation}>"
+                    return f"<{login.identity.label}: refresh token {tokens.generation}>"
         return "<unknown refresh token>"
 
     def read_grant(self, form: dict[str, object]) -> Grant | Reply:
@@ -98,7 +118,7 @@ class Issuer:
         if not isinstance(refresh, str) or not refresh:
             message = "Invalid 'refresh_token': empty string. Expected a string with minimum length 1."
             return error_reply(400, message, code="empty_string", param="refresh_token")
-        for login in self.logins.values():
+        for login in self._all:
             if refresh in login.spent:
                 login.revoked = True
                 return error_reply(401, REUSED[0], code=REUSED[1])
@@ -109,11 +129,9 @@ class Issuer:
     def rotate(self, grant: Grant, now: float, *, keep_refresh: bool = False) -> TokenSet:
         """New tokens for a login; the refresh token that asked for them is spent, unless it is to be kept."""
         login = grant.login
-        generation = login.tokens.generation + 1
-        life = login.spec.access_life
-        tokens = self._mint(login.identity, generation, life, now)
+        tokens = self._mint(login.identity, login.spec.access_life, now)
         if keep_refresh:
-            tokens = TokenSet(tokens.access, grant.refresh, tokens.id_token, tokens.expires_at, generation)
+            tokens = TokenSet(tokens.access, grant.refresh, tokens.id_token, tokens.expires_at, tokens.generation)
         else:
             login.spent.add(grant.refresh)
         login.tokens = tokens
@@ -124,7 +142,18 @@ class Issuer:
         """Every token string there ever was, and the canaries within them."""
         return tuple(self._minted)
 
-    def _mint(self, identity: Identity, generation: int, life: float, now: float) -> TokenSet:
+    def _of(self, label: str) -> list[Login]:
+        return [login for login in self._all if login.identity.label == label]
+
+    def _log_in(self, identity: Identity, spec: AccountSpec, life: float, now: float) -> TokenSet:
+        tokens = self._mint(identity, life, now)
+        self.logins[identity.label] = Login(identity, spec, tokens, [tokens])
+        self._all.append(self.logins[identity.label])
+        return tokens
+
+    def _mint(self, identity: Identity, life: float, now: float) -> TokenSet:
+        """Tokens with the account's next number, over all of its logins."""
+        generation = sum(len(login.history) for login in self._of(identity.label)) + 1
         tokens = mint(identity, issuer=self.url, generation=generation, nonce=self.nonce(), life=life, now=now)
         self._minted.extend(tokens.strings)
         return tokens

@@ -135,7 +135,7 @@ class Journal(Sequence[Entry]):
         entries = (entry for entry in self.entries() if entry.path.endswith("/codex/responses"))
         return tuple(entry for entry in entries if account is None or entry.account == account)
 
-    def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 5.0) -> Entry:
+    def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 15.0) -> Entry:
         """The first entry that fulfils `predicate`, as soon as there is one. Raises TimeoutError after `timeout` s."""
         found: list[Entry] = []
 
@@ -148,7 +148,7 @@ class Journal(Sequence[Entry]):
                 raise TimeoutError(f"nothing of the kind within {timeout} s; the journal holds:\n{self.summary()}")
         return found[0]
 
-    def wait_until(self, predicate: Callable[[tuple[Entry, ...]], bool], timeout: float = 5.0) -> tuple[Entry, ...]:
+    def wait_until(self, predicate: Callable[[tuple[Entry, ...]], bool], timeout: float = 15.0) -> tuple[Entry, ...]:
         """All entries, as soon as they fulfil `predicate` together. Raises TimeoutError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: predicate(self.entries()), timeout):

@@ -328,12 +328,33 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """How the login by device code goes. Times in seconds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    enabled: bool = True
+    interval: float = 5.0
+    """Whoever polls more often is told to slow down."""
+    life: float = 900.0
+    """How long a code can be entered; 0: it has expired already."""
+    slow_downs: int = 0
+    """So many polls of every login are told to slow down, however slow they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """The accounts by label, and the models the backend has (a name, or a prefix that ends in `*`)."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     accounts: dict[Label, AccountSpec]
     models: tuple[str, ...] = ("gpt-5*", "codex-*")
+    login_revokes: bool = False
+    """A new login of an account ends its earlier ones."""
+    login_any_port: bool = False
+    """A login may be sent back to any port of localhost, not to 1455 and 1457 only."""
+    code_life: float = 60.0
+    """Seconds that an authorization code can be exchanged in; 0: it has expired already."""
+    device: Device = Device()
 
 
 _SCENARIO = TypeAdapter(Scenario)

@@ -107,8 +107,8 @@ class Sandbox:
         return self._issuer.logins[label].identity.email
 
     def secrets(self) -> tuple[str, ...]:
-        """Every token string minted so far, for searches through what must not hold any."""
-        return self._issuer.secrets()
+        """Every token, code and device id made so far, for searches through what must not hold any."""
+        return (*self._issuer.secrets(), *self._world.signin.secrets())
 
     def set_steps(self, label: str, steps: Sequence[Step | Mapping[str, object]]) -> None:
         """From the account's next request on, these steps. Raises ValueError where they are none."""

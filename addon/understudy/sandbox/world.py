@@ -25,6 +25,7 @@ from understudy.sandbox.scenario import (
     Unauthorized,
     UsageLimit,
 )
+from understudy.sandbox.signin import SignIn
 from understudy.sandbox.stream import Asked
 
 CACHE_UNIT = 128
@@ -108,21 +109,23 @@ class World:
     scenario: Scenario
     issuer: Issuer
     journal: Journal
+    signin: SignIn = field(default_factory=SignIn)
     members: dict[str, Member] = field(default_factory=dict)
 
     def reset(self, now: float) -> None:
         """Back to the scenario's beginning: new logins, full quota, first steps, an empty journal."""
         self.members.clear()
         self.journal.clear()
+        self.signin.forget()
         for label, spec in self.scenario.accounts.items():
             identity = spec.named(label)
             quota = open_quota(spec.plan, spec.windows, spec.credits, now)
             self.members[label] = Member(identity, spec, quota, list(spec.steps), list(spec.token_steps))
             self.issuer.add(identity, spec, now)
 
-    def suffer(self, step: Step, label: str, access: str) -> None:
+    def suffer(self, step: Step, access: str) -> None:
         """What a step does to the login itself."""
         if isinstance(step, Unauthorized):
             self.issuer.refuse_access(access)
         elif isinstance(step, Revoked):
-            self.issuer.logins[label].revoked = True
+            self.issuer.revoke(access)

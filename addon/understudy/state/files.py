@@ -3,13 +3,14 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.state.errors import StateError
 from understudy.state.home import private_folder
+from understudy.state.room import Room, remove_abandoned
 
 MAX_SIZE = 16 * 1024 * 1024
 """Bytes that a file of ours may have: a pool of a hundred accounts has a few hundred thousand."""
@@ -70,16 +71,26 @@ def read(path: Path) -> Content | None:
         os.close(file)
 
 
-def write(path: Path, data: bytes, *, durable: bool = True) -> Stamp:
+def reserve(path: Path, size: int) -> Room:
+    """Room for one write of `size` bytes to `path`. To be called with the file locked. Raises StateError."""
+    try:
+        return Room(path, size)
+    except OSError as error:
+        raise _unusable("reserve space for", path, error) from None
+
+
+def write(path: Path, data: bytes, *, durable: bool = True, room: Room | None = None) -> Stamp:
     """Replaces the file at `path` by `data`, mode 0600; whoever reads it meets the old file or the new one, whole.
 
-    `durable`: it outlasts a power cut once this returns; a cache need not. Raises StateError, and then the old file
-    is as it was. To be called with the file locked.
+    `durable`: it outlasts a power cut once this returns; a cache need not. `room`, reserved for this path, is used up.
+    Raises StateError: then the old file is as it was, or the new one is there and may not outlast a power cut. To be
+    called with the file locked.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    taken = room.take() if room else None
+    temporary = room.path if room and taken is not None else path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         try:
-            written = _write_new(temporary, data, durable)
+            written = _fill(_create(temporary) if taken is None else taken, data, durable)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -99,6 +110,15 @@ def move(path: Path, target: Path) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise _unusable("move", path, error) from None
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Removes files that nobody needs. One that cannot be removed does no harm, and stays."""
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError:
+            pass
 
 
 @contextmanager
@@ -144,10 +164,14 @@ def _check(path: Path, found: os.stat_result) -> None:
         raise StateError(f"{path} is larger than {MAX_SIZE} bytes; it cannot be ours, move it away")
 
 
-def _write_new(path: Path, data: bytes, durable: bool) -> Stamp:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _fill(file: int, data: bytes, durable: bool) -> Stamp:
     with os.fdopen(file, "wb") as opened:
         opened.write(data)
+        opened.truncate()  # Room that was reserved is longer.
         opened.flush()
         if durable:
             os.fsync(file)
@@ -164,8 +188,8 @@ def _sync_folder(path: Path) -> None:
 
 def _remove_leftovers(path: Path) -> None:
     # With the lock held nobody writes: whatever temporary file there is, its writer is dead.
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+    remove(path.parent.glob(f".{path.name}.*.tmp"))
+    remove_abandoned(path)
 
 
 def _unusable(verb: str, path: Path, error: OSError) -> StateError:

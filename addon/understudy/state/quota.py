@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from understudy.pool.account import Account, Health
+from understudy.pool.pool import Pin, Pool
 from understudy.state import files
 from understudy.state.errors import StateError
 from understudy.wire.jsontext import loads
@@ -35,6 +36,8 @@ class Entry:
     block_reason: str
     last_used_at: float | None
     snapshot: Snapshot | None = None
+    pinned: str = ""
+    """`hard` or `soft` where the user has pinned the account."""
 
 
 class QuotaCache:
@@ -52,8 +55,11 @@ class QuotaCache:
             logger.warning("understudy: the figures in %s are left aside: %s", self.path, error)
             return None
 
-    def record(self, snapshots: Iterable[tuple[str, Snapshot]], accounts: tuple[Account, ...]) -> None:
-        """Brings the cache up to date: `accounts` is the pool, `snapshots` what was learned since, by account id.
+    def record(
+        self, snapshots: Iterable[tuple[str, Snapshot]], accounts: tuple[Account, ...], pin: Pin | None = None
+    ) -> None:
+        """Brings the cache up to date: `accounts` and `pin` are the pool's, `snapshots` what was learned since, by
+        account id.
 
         An account that is not in the pool (any more) is not brought back by a late snapshot. Raises StateError where
         the cache cannot be written.
@@ -61,7 +67,7 @@ class QuotaCache:
         with files.locked(self.path):
             old = self.read()
             known = {entry.id: entry for entry in old or ()}
-            entries = {account.id: _entry(account, known.get(account.id)) for account in accounts}
+            entries = {account.id: _entry(account, known.get(account.id), pin) for account in accounts}
             for account_id, snapshot in snapshots:
                 entry = entries.get(account_id)
                 if entry is not None:
@@ -70,12 +76,12 @@ class QuotaCache:
             if new != old:
                 files.write(self.path, _encode(new), durable=False)
 
-    def sync_accounts(self, accounts: tuple[Account, ...]) -> None:
+    def sync(self, pool: Pool) -> None:
         """Brings the cache in line with the pool; for whoever has changed the pool. Raises StateError."""
-        self.record((), accounts)
+        self.record((), pool.accounts, pool.pin)
 
 
-def _entry(account: Account, known: Entry | None) -> Entry:
+def _entry(account: Account, known: Entry | None, pin: Pin | None) -> Entry:
     used = [at for at in (account.last_used_at, known.last_used_at if known else None) if at is not None]
     return Entry(
         id=account.id,
@@ -88,6 +94,7 @@ def _entry(account: Account, known: Entry | None) -> Entry:
         block_reason=account.block.reason if account.block else "",
         last_used_at=max(used, default=None),
         snapshot=known.snapshot if known else None,
+        pinned="" if pin is None or pin.name != account.id else "soft" if pin.soft else "hard",
     )
 
 
@@ -118,6 +125,7 @@ def _read_entry(value: Mapping[str, object]) -> Entry:
         block_reason=_text(value, "block_reason"),
         last_used_at=_number_or_none(value, "last_used_at"),
         snapshot=None if snapshot is None else _read_snapshot(_object(snapshot)),
+        pinned=_text(value, "pinned") if "pinned" in value else "",
     )
 
 

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from understudy.pool.health import State, state
 from understudy.state.quota import Entry
-from understudy.wire.quota import Window
+from understudy.wire.quota import Snapshot, Window
 
 
 def status_object(entries: Sequence[Entry], now: float) -> dict[str, object]:
-    """`{"version": 1, "accounts": [{"id", "label", "plan", "enabled", "state", "blocked_until", "last_used_at",
-    "updated_at", "source", "windows": [{"name", "limit_id", "used_percent", "window_minutes", "resets_at"}],
-    "credits"}]}`.
+    """`{"version": 1, "accounts": [{"id", "label", "plan", "enabled", "pinned", "state", "state_reason",
+    "blocked_until", "last_used_at", "updated_at", "source", "windows": [{"name", "limit_id", "used_percent",
+    "window_minutes", "resets_at"}], "credits"}]}`.
 
-    Times in epoch seconds, `state` one of ok, blocked, needs_login, disabled, `credits` null or `{"has_credits",
-    "unlimited", "balance"}`; null is: unknown.
+    Times in epoch seconds, `state` one of ok, blocked, needs_login, disabled, `pinned` null, hard or soft, `credits`
+    null or `{"has_credits", "unlimited", "balance"}`; null is: unknown.
     """
     return {"version": 1, "accounts": [_account_object(entry, now) for entry in entries]}
 
@@ -28,17 +28,29 @@ def plan(entry: Entry) -> str:
     return (entry.snapshot.plan if entry.snapshot else "") or entry.plan
 
 
+def quota_object(snapshot: Snapshot) -> dict[str, object]:
+    """`{"plan", "updated_at", "source", "windows", "credits"}`, each as in `status_object`."""
+    return {"plan": snapshot.plan or None, **_figures(snapshot)}
+
+
 def _account_object(entry: Entry, now: float) -> dict[str, object]:
-    snapshot = entry.snapshot
-    credits = snapshot.credits if snapshot else None
     return {
         "id": entry.id,
         "label": entry.label,
         "plan": plan(entry) or None,
         "enabled": entry.enabled,
+        "pinned": entry.pinned or None,
         "state": condition(entry, now).value,
+        "state_reason": entry.health_reason or None,
         "blocked_until": entry.blocked_until if entry.blocked_until and entry.blocked_until > now else None,
         "last_used_at": entry.last_used_at,
+        **_figures(entry.snapshot),
+    }
+
+
+def _figures(snapshot: Snapshot | None) -> dict[str, object]:
+    credits = snapshot.credits if snapshot else None
+    return {
         "updated_at": snapshot.updated_at if snapshot else None,
         "source": snapshot.source.value if snapshot else None,
         "windows": [_window_object(window) for window in (snapshot.windows if snapshot else ())],

@@ -1,24 +1,30 @@
-"""The format of `accounts.json`: version 1, checked strictly on the way in, tokens written out on the way out."""
+"""The format of `accounts.json`: version 2, checked strictly on the way in, tokens written out on the way out."""
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
 from understudy.oauth.claims import is_token
-from understudy.oauth.enrol import is_label
 from understudy.pool.account import Account, Block, Health, Tokens
+from understudy.pool.labels import is_label
+from understudy.pool.pool import Pin, Pool
+from understudy.pool.refreshes import MOST_ATTEMPTS, Refreshes
 from understudy.state.errors import StoreNewer
 from understudy.wire.jsontext import loads
 from understudy.wire.secret import Secret
 from understudy.wire.text import is_id
 
-VERSION = 1
+VERSION = 2
 _NEWER = "accounts.json was written by another version of Understudy{}; update this one. The file was left alone."
 
 T = TypeVar("T")
+
+NO_TOKENS = Tokens(Secret(""), Secret(""), Secret(""), 0.0)
+"""Those of an account whose entry in the keychain is not there."""
 
 
 def _that(check: Callable[[T], bool]) -> AfterValidator:
@@ -49,11 +55,38 @@ class _Tokens(_Model):
     expires_at: _Time
 
 
+class _Entry(_Model):
+    keychain: _Id
+
+
+def _place_of_tokens(value: object) -> str:
+    return "keychain" if isinstance(value, dict) and "keychain" in value else "file"
+
+
+_AnyTokens = Annotated[
+    Annotated[_Tokens, Tag("file")] | Annotated[_Entry, Tag("keychain")], Discriminator(_place_of_tokens)
+]
+
+
 class _Block(_Model):
     until: _Time
     reason: _Text
     authoritative: bool
     limit: bool
+
+
+class _Refreshes(_Model):
+    sent_at: _Time | None
+    streak: Annotated[int, _that(lambda streak: 0 <= streak < 1_000_000)]
+    retry_at: _Time
+    reason: _Text
+    attempts: Annotated[list[_Time], _that(lambda attempts: len(attempts) <= MOST_ATTEMPTS)]
+    renewed_at: _Time | None
+
+
+class _Pin(_Model):
+    account: _Id
+    soft: bool
 
 
 class _Account(_Model):
@@ -67,61 +100,138 @@ class _Account(_Model):
     enabled: bool
     health: Literal["ok", "needs_login"]
     health_reason: _Text
+    health_at: _Time | None
     block: _Block | None
     last_used_at: _Time | None
-    tokens: _Tokens
+    added_at: _Time | None
+    tags: Annotated[list[_Label], _that(lambda tags: len(tags) <= 16)]
+    note: _Text
+    refreshes: _Refreshes
+    tokens: _AnyTokens
 
 
 class _File(_Model):
-    version: Literal[1]
+    version: Literal[2]
     revision: int
+    affinity_generation: int
+    pin: _Pin | None
     accounts: list[_Account]
 
 
-def encode(accounts: tuple[Account, ...], revision: int) -> bytes:
-    """`{"version": 1, "revision", "accounts": [{"id", "label", ..., "tokens": {"access", "refresh", ...}}]}`.
+Fetch = Callable[[str, str], Tokens]
+"""Gives the tokens of an account (its id) that are an entry in the keychain (its name)."""
+
+
+def encode(pool: Pool, entries: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """`{"version": 2, "revision", "affinity_generation", "pin": {"account", "soft"} | null, "accounts": [{"id",
+    "label", ..., "tokens": {"access", "refresh", ...} | {"keychain"}}]}`.
+
+    `entries`: by the ids of the accounts whose tokens are in the keychain, the names of their entries there.
 
     Written field by field: a library that hides secrets would write the hidden form, and the token would be lost.
     """
-    file = {"version": VERSION, "revision": revision, "accounts": [_account_object(account) for account in accounts]}
+    file = {
+        "version": VERSION,
+        "revision": pool.revision,
+        "affinity_generation": pool.affinity_generation,
+        "pin": pool.pin and {"account": pool.pin.name, "soft": pool.pin.soft},
+        "accounts": [_account_object(account, entries.get(account.id)) for account in pool.accounts],
+    }
     return json.dumps(file, indent=2, allow_nan=False).encode() + b"\n"
 
 
-def decode(data: bytes) -> tuple[tuple[Account, ...], int]:
-    """The accounts and the revision. Raises StoreNewer for a version, or a field, that we do not know, and ValueError,
-    in words that hold nothing of the file, for whatever else is not as `encode` writes it.
+def decode(data: bytes, fetch: Fetch = lambda *_: NO_TOKENS) -> Pool:
+    """The pool, as this or an older version wrote it. Raises StoreNewer for a version, or a field, that we do not
+    know, and ValueError, in words that hold nothing of the file, for whatever else is not as `encode` writes it, and
+    whatever `fetch` raises.
     """
-    try:
-        document = loads(data)
-    except ValueError:
-        raise ValueError("it is not JSON") from None
-    version = document.get("version") if isinstance(document, dict) else None
-    if type(version) is not int:
-        raise ValueError("it has no version")
+    document = _document(data)
+    version = _version(document)
     if version > VERSION:
         raise StoreNewer(_NEWER.format(f" (format {version})"))
     try:
-        file = _File.model_validate(document)
+        file = _File.model_validate(_first_to_second(document) if version == 1 else document)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_context=False, include_url=False)
         if all(problem["type"] == "extra_forbidden" for problem in problems):
             raise StoreNewer(_NEWER.format(" (it has fields that this one does not know)")) from None
         raise ValueError(f"it is not a pool of accounts ({_place(problems[0]['loc'])})") from None
-    accounts = tuple(_account(read) for read in file.accounts)
+    accounts = tuple(_account(read, fetch) for read in file.accounts)
     for names in ([a.id for a in accounts], [a.label.casefold() for a in accounts]):
         if len(set(names)) != len(names):
             raise ValueError("two accounts have the same id or label")
-    return accounts, file.revision
+    pin = Pin(file.pin.account, file.pin.soft) if file.pin else None
+    if pin is not None and pin.name not in [account.id for account in accounts]:
+        raise ValueError("it pins an account that is not there")
+    return Pool(accounts, pin, file.affinity_generation, file.revision)
+
+
+def encode_tokens(tokens: Tokens) -> str:
+    """The tokens as they are written into the keychain: `{"access", "refresh", "id_token", "expires_at"}`."""
+    return json.dumps(_tokens_object(tokens), allow_nan=False)
+
+
+def decode_tokens(text: str) -> Tokens:
+    """What `encode_tokens` wrote. Raises StoreNewer for anything else: nobody but another version wrote it."""
+    try:
+        return _tokens(_Tokens.model_validate(loads(text.encode())))
+    except ValueError:
+        raise StoreNewer(
+            "the keychain's entries were written by another version of Understudy; update this one"
+        ) from None
+
+
+def is_older(data: bytes) -> bool:
+    """Whether an older version wrote this pool, which the next change will write in a form that it cannot read."""
+    return _version(_document(data)) < VERSION
+
+
+def _document(data: bytes) -> dict[str, object]:
+    try:
+        document = loads(data)
+    except ValueError:
+        raise ValueError("it is not JSON") from None
+    return document if isinstance(document, dict) else {}
+
+
+def _version(document: dict[str, object]) -> int:
+    version = document.get("version")
+    if type(version) is not int or version < 1:
+        raise ValueError("it has no version")
+    return version
+
+
+def _first_to_second(document: dict[str, object]) -> dict[str, object]:
+    """The first format had no pin, no notes and no record of refreshes."""
+    accounts = document.get("accounts")
+    if not isinstance(accounts, list):
+        return document
+    added: dict[str, object] = {
+        "health_at": None,
+        "added_at": None,
+        "tags": [],
+        "note": "",
+        "refreshes": _refreshes_object(Refreshes()),
+    }
+    return {
+        "affinity_generation": 0,
+        "pin": None,
+        **document,
+        "version": 2,
+        "accounts": [{**added, **account} if isinstance(account, dict) else account for account in accounts],
+    }
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     # Only names that we gave ourselves: a member's name comes from the file.
-    known = {*_File.model_fields, *_Account.model_fields, *_Tokens.model_fields, *_Block.model_fields}
+    known = {
+        name for model in (_File, _Pin, _Account, _Tokens, _Entry, _Block, _Refreshes) for name in model.model_fields
+    }
     return "at " + ".".join(str(part) if isinstance(part, int) or part in known else "?" for part in location or ("?",))
 
 
-def _account_object(account: Account) -> dict[str, object]:
-    block, tokens = account.block, account.tokens
+def _account_object(account: Account, entry: str | None) -> dict[str, object]:
+    block = account.block
     return {
         "id": account.id,
         "label": account.label,
@@ -133,6 +243,7 @@ def _account_object(account: Account) -> dict[str, object]:
         "enabled": account.enabled,
         "health": account.health.value,
         "health_reason": account.health_reason,
+        "health_at": account.health_at,
         "block": block
         and {
             "until": block.until,
@@ -141,17 +252,40 @@ def _account_object(account: Account) -> dict[str, object]:
             "limit": block.limit,
         },
         "last_used_at": account.last_used_at,
-        "tokens": {
-            "access": tokens.access.reveal(),
-            "refresh": tokens.refresh.reveal(),
-            "id_token": tokens.id_token.reveal(),
-            "expires_at": tokens.expires_at,
-        },
+        "added_at": account.added_at,
+        "tags": list(account.tags),
+        "note": account.note,
+        "refreshes": _refreshes_object(account.refreshes),
+        "tokens": _tokens_object(account.tokens) if entry is None else {"keychain": entry},
     }
 
 
-def _account(read: _Account) -> Account:
-    tokens, block = read.tokens, read.block
+def _tokens_object(tokens: Tokens) -> dict[str, object]:
+    return {
+        "access": tokens.access.reveal(),
+        "refresh": tokens.refresh.reveal(),
+        "id_token": tokens.id_token.reveal(),
+        "expires_at": tokens.expires_at,
+    }
+
+
+def _refreshes_object(record: Refreshes) -> dict[str, object]:
+    return {
+        "sent_at": record.sent_at,
+        "streak": record.streak,
+        "retry_at": record.retry_at,
+        "reason": record.reason,
+        "attempts": list(record.attempts),
+        "renewed_at": record.renewed_at,
+    }
+
+
+def _tokens(read: _Tokens) -> Tokens:
+    return Tokens(Secret(read.access), Secret(read.refresh), Secret(read.id_token), read.expires_at)
+
+
+def _account(read: _Account, fetch: Fetch) -> Account:
+    tokens, block, record = read.tokens, read.block, read.refreshes
     return Account(
         id=read.id,
         label=read.label,
@@ -163,12 +297,19 @@ def _account(read: _Account) -> Account:
         enabled=read.enabled,
         health=Health(read.health),
         health_reason=read.health_reason,
+        health_at=read.health_at,
         block=Block(block.until, block.reason, block.authoritative, block.limit) if block else None,
         last_used_at=read.last_used_at,
-        tokens=Tokens(
-            access=Secret(tokens.access),
-            refresh=Secret(tokens.refresh),
-            id_token=Secret(tokens.id_token),
-            expires_at=tokens.expires_at,
+        added_at=read.added_at,
+        tags=tuple(read.tags),
+        note=read.note,
+        refreshes=Refreshes(
+            sent_at=record.sent_at,
+            streak=record.streak,
+            retry_at=record.retry_at,
+            reason=record.reason,
+            attempts=tuple(record.attempts),
+            renewed_at=record.renewed_at,
         ),
+        tokens=_tokens(tokens) if isinstance(tokens, _Tokens) else fetch(read.id, tokens.keychain),
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil
 
 from understudy.wire.numbers import number, read_reset
 from understudy.wire.reply import Headers
@@ -27,6 +28,8 @@ class Source(StrEnum):
     EVENT = "event"
     LIMIT = "limit"
     """The body of a 429."""
+    USAGE = "usage"
+    """The usage endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +84,29 @@ def from_event(value: object, now: float) -> Snapshot | None:
     """From a `codex.rate_limits` event: `{"plan_type", "rate_limits": {"primary": {...}, ...}, "credits": {...}}`."""
     if not isinstance(value, dict):
         return None
-    named = value.get("metered_limit_name")
-    limit = (
-        named.lower().replace("-", "_") if isinstance(named, str) and _LIMIT_ID.fullmatch(named.lower()) else MAIN_LIMIT
-    )
     windows = [
-        *_windows_of(limit, value.get("rate_limits"), now),
+        *_windows_of(_limit_id(value.get("metered_limit_name")) or MAIN_LIMIT, value.get("rate_limits"), now),
         *_windows_of("code_review", value.get("code_review_rate_limits"), now),
     ]
     return _snapshot(value.get("plan_type"), windows, _credits(value.get("credits")), now, Source.EVENT)
+
+
+def from_usage(value: object, now: float) -> Snapshot | None:
+    """From the answer of `GET wham/usage`: `{"plan_type", "rate_limit": {"primary_window": {"used_percent",
+    "limit_window_seconds", "reset_at"}, ...}, "additional_rate_limits": [{"metered_feature", "rate_limit"}],
+    "credits"}`.
+    """
+    if not isinstance(value, dict):
+        return None
+    windows = [
+        *_usage_windows(MAIN_LIMIT, value.get("rate_limit"), now),
+        *_usage_windows("code_review", value.get("code_review_rate_limit"), now),
+    ]
+    others = value.get("additional_rate_limits")
+    for other in others[:_MOST_WINDOWS] if isinstance(others, list) else ():
+        if isinstance(other, dict) and (limit := _limit_id(other.get("metered_feature"))):
+            windows += _usage_windows(limit, other.get("rate_limit"), now)
+    return _snapshot(value.get("plan_type"), windows, _credits(value.get("credits")), now, Source.USAGE)
 
 
 def from_usage_limit(value: object, now: float) -> Snapshot | None:
@@ -150,6 +167,26 @@ def _windows_of(limit_id: str, slots: object, now: float) -> list[Window | None]
     if not isinstance(slots, dict):
         return []
     return [_window(limit_id, slot, slots[slot], now) for slot in _SLOTS if isinstance(slots.get(slot), dict)]
+
+
+def _usage_windows(limit_id: str, limit: object, now: float) -> list[Window | None]:
+    if not isinstance(limit, dict):
+        return []
+    return _windows_of(limit_id, {slot: _in_minutes(limit.get(f"{slot}_window")) for slot in _SLOTS}, now)
+
+
+def _in_minutes(window: object) -> object:
+    """A window of the usage endpoint, which counts its length in seconds, as the others have it. Codex rounds up."""
+    if not isinstance(window, dict):
+        return None
+    seconds = number(window.get("limit_window_seconds"))
+    return {**window, "window_minutes": None if seconds is None else ceil(seconds / 60)}
+
+
+def _limit_id(value: object) -> str | None:
+    """A limit's id as it is in the names of header fields, or None where it is none."""
+    named = value.lower() if isinstance(value, str) else ""
+    return named.replace("-", "_") if _LIMIT_ID.fullmatch(named) else None
 
 
 def _window(limit_id: str, slot: str, fields: Mapping[str, object], now: float) -> Window | None:

@@ -9,7 +9,6 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 def safe_text(value: str, limit: int = 64) -> str:
@@ -30,11 +29,6 @@ def is_id(value: str) -> bool:
 def is_token(value: str) -> bool:
     """Whether `value` may be sent as a token: visible ASCII without spaces (RFC 6750, 2.1), at most 16 KiB."""
     return _TOKEN.fullmatch(value) is not None
-
-
-def is_label(value: str) -> bool:
-    """Whether `value` may be an account's label: 1 to 40 letters, digits, dots, hyphens or underscores."""
-    return _LABEL.fullmatch(value) is not None
 
 
 def clock_time(at: float, now: float) -> str:
