@@ -4,12 +4,14 @@ import json
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from support.writers import PROGRAM, members, rotate
 from understudy.pool.pool import Pool, over_accounts
+from understudy.state import copies
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StoreCorrupt
 
@@ -45,6 +47,24 @@ def test_the_latest_five_backups_are_kept(store: AccountStore) -> None:
     assert sorted((store.home / "backups").iterdir()) == copies[-5:]
     last = copies[-1]
     assert last is not None and json.loads(last.read_bytes())["revision"] == 8
+
+
+@pytest.mark.parametrize("folder", ["backups", "quarantine"])
+def test_a_copy_outlasts_a_clock_that_was_set_back(
+    store: AccountStore, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    for _ in range(5):
+        copies.place_for(store.path, folder).write_bytes(b"earlier")
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    if folder == "backups":
+        copy = store.back_up()
+    else:
+        store.path.write_bytes(b"torn")
+        with pytest.raises(StoreCorrupt) as caught:
+            AccountStore(store.home).read()
+        copy = caught.value.kept
+    assert copy is not None and copy.exists()
+    assert len(list(copy.parent.iterdir())) == 5
 
 
 def test_an_unreadable_pool_is_backed_up_as_it_is(store: AccountStore) -> None:

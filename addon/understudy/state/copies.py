@@ -21,7 +21,10 @@ def place_for(path: Path, folder: str) -> Path:
 
 
 def prune(latest: Path) -> None:
-    """Removes what is too old of the copies beside this one, and what killed writers left there."""
+    """Removes what is too old of the copies beside this one, and what killed writers left there.
+
+    Never `latest` itself: with a clock that was set back it may bear the oldest name.
+    """
     name = latest.name.rsplit(".", 2)[0]
-    too_old = sorted(latest.parent.glob(f"{name}.[0-9]*"))[:-MOST]
-    files.remove([*too_old, *latest.parent.glob(f".{name}.*.tmp")])
+    others = sorted(path for path in latest.parent.glob(f"{name}.[0-9]*") if path != latest)
+    files.remove([*others[: 1 - MOST], *latest.parent.glob(f".{name}.*.tmp")])
