@@ -60,6 +60,16 @@ def test_an_account_is_removed_where_the_login_server_cannot_be_reached(
     assert ask(sandbox, "work").status_code == 200
 
 
+def test_what_cannot_be_put_into_the_status_keeps_no_login_alive(
+    home: Path, sandbox: Sandbox, store: AccountStore
+) -> None:
+    (home / ".quota.json.lock").mkdir()
+    code, output = logout(home, "work", sandbox.issuer)
+    assert (code, labels(store)) == (0, ["home"])
+    assert "status` does not show this change yet" in output and "ended at ChatGPT" in output
+    assert ask(sandbox, "work").status_code == 401
+
+
 def test_an_account_that_is_not_there_is_named(home: Path, sandbox: Sandbox, store: AccountStore) -> None:
     code, output = logout(home, "wrok", sandbox.issuer)
     assert (code, labels(store)) == (1, ["work", "home"])

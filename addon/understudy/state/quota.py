@@ -77,8 +77,11 @@ class QuotaCache:
                 files.write(self.path, _encode(new), durable=False)
 
     def sync(self, pool: Pool) -> None:
-        """Brings the cache in line with the pool; for whoever has changed the pool. Raises StateError."""
-        self.record((), pool.accounts, pool.pin)
+        """Brings the cache in line with the pool; for whoever has changed the pool, and must not be told otherwise."""
+        try:
+            self.record((), pool.accounts, pool.pin)
+        except StateError as error:
+            logger.warning("understudy: `understudy status` does not show this change yet: %s", error)
 
 
 def _entry(account: Account, known: Entry | None, pin: Pin | None) -> Entry:
