@@ -1,6 +1,7 @@
 """`understudy logout` against a sandbox: the account is gone here, and what became of its login there is said."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 
 from sandbox.client import ask
 from support.command import Command
+from understudy.cli.logout import revoke
 from understudy.oauth.codex_auth import read_auth_json
 from understudy.oauth.enrol import enrol
 from understudy.pool.pool import with_accounts
+from understudy.proxy.options import read_offline
 from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
+from understudy.state.schema import NO_TOKENS
 
 SCENARIO: dict[str, object] = {"accounts": {"work": {}, "home": {}}}
 
@@ -68,6 +72,13 @@ def test_what_cannot_be_put_into_the_status_keeps_no_login_alive(
     assert (code, labels(store)) == (0, ["home"])
     assert "status` does not show this change yet" in output and "ended at ChatGPT" in output
     assert ask(sandbox, "work").status_code == 401
+
+
+async def test_a_login_whose_tokens_are_missing_is_not_said_to_be_ended(sandbox: Sandbox, store: AccountStore) -> None:
+    work, _ = store.read().accounts
+    failed = await revoke(replace(work, tokens=NO_TOKENS), read_offline([f"codex_issuer={sandbox.issuer}"]))
+    assert "not in this keychain" in failed
+    assert len(sandbox.journal) == 0, "nothing was asked of the login server"
 
 
 def test_an_account_that_is_not_there_is_named(home: Path, sandbox: Sandbox, store: AccountStore) -> None:

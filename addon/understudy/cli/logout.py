@@ -66,6 +66,8 @@ async def revoke(account: "Account", settings: "Settings") -> str:
     from understudy.oauth.client import NoAnswer, NotSent, send
     from understudy.oauth.revoke import TIMEOUT, read_revoke, revoke_request
 
+    if not account.tokens.refresh:
+        return "its tokens are not in this keychain"
     request = revoke_request(settings.issuer, account.tokens.refresh)
     try:
         status, _ = await send(request, settings.upstream_proxy, TIMEOUT, settings.trusted_ca)
