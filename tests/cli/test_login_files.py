@@ -115,3 +115,8 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(ValueError, match="cannot read loop"):
         read_file(tmp_path / "loop")
+
+
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        read_file(Path("a" * 300))

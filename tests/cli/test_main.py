@@ -91,6 +91,18 @@ def test_trouble_with_the_folder_is_one_line_and_1(home: Path, capsys: pytest.Ca
     assert said.err.startswith("understudy: ") and said.err.count("\n") == 1
 
 
+def test_bytes_that_are_no_text_are_no_traceback(home: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "understudy", "login", "--paste"],
+        env={**os.environ, "UNDERSTUDY_HOME": str(home), "PYTHONIOENCODING": "utf-8:strict"},
+        input=b"\xff\n",
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (process.returncode, process.stderr.count(b"\n")) == (1, 1)
+
+
 def test_a_reader_that_goes_away_is_no_traceback(home: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

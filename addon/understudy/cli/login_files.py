@@ -69,8 +69,9 @@ def read_file(path: Path) -> Source:
     """
     from understudy.oauth.imports import read_logins
 
-    file = path / "auth.json" if path.is_dir() else path
+    file = path
     try:
+        file = path / "auth.json" if path.is_dir() else path
         found = read_logins(_content(file))
     except FileNotFoundError:
         what = "there is no auth.json in this folder" if file is not path else "there is no such file"

@@ -36,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exit:  # argparse: after --help (0), or after it has named what is wrong (2)
         return exit.code if isinstance(exit.code, int) else 2
     try:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # A note or an e-mail address may have characters that the terminal has not.
-            sys.stdout.reconfigure(errors="replace")
+        for stream in (sys.stdin, sys.stdout):
+            # A note or an e-mail address may have characters that the terminal has not, and what is pasted any bytes.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code
