@@ -14,11 +14,13 @@ from support.keychain import PrivateKeychain
 from support.killing import Stepping
 from support.logins import CANARY, account, tokens
 from support.writers import PROGRAM, members, number_of
-from understudy.pool.account import Account, Health
+from understudy.pool.account import Account, Health, Tokens
 from understudy.pool.pool import Accounts, Pool, over_accounts
+from understudy.state import schema
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError, StoreCorrupt
 from understudy.state.kept import find, restore
+from understudy.state.vault import Vault
 
 # The library leaves connections open where a keychain is locked.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -143,6 +145,21 @@ def test_a_change_that_cannot_be_read_back_makes_no_entry(store: AccountStore, k
     with pytest.raises(ValueError):
         store.update(putting(ADA, BOB, replace(CY, label="two words")))
     assert keychain.entries() == before
+
+
+def test_threads_that_read_one_store_do_not_trip_over_each_other(store: AccountStore) -> None:
+    data = store.path.read_bytes()
+    vault = Vault(True)
+
+    class Forgetful(dict[str, Tokens]):
+        """Another thread reads a pool without accounts, right after an entry was noted."""
+
+        def __setitem__(self, name: str, found: Tokens) -> None:
+            super().__setitem__(name, found)
+            vault.open(schema.encode(Pool()))
+
+    vault._known = Forgetful()
+    assert vault.open(data).pool.accounts == (ADA, BOB)
 
 
 # Trouble

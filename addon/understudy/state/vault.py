@@ -111,12 +111,14 @@ class Vault:
         return entries
 
     def _fetch(self, name: str) -> Tokens:
-        if name not in self._known:
+        # Another thread may forget it meanwhile, where it reads a file that does not name it.
+        known = self._known.get(name)
+        if known is None:
             text = self._keychain.get(name)
             if text is None or not name.endswith(_digest(text)):
                 return NO_TOKENS  # There is none, or not the one that the file means.
-            self._known[name] = schema.decode_tokens(text)
-        return self._known[name]
+            known = self._known[name] = schema.decode_tokens(text)
+        return known
 
 
 def mark_missing(pool: Pool) -> Pool:
