@@ -86,14 +86,24 @@ def test_an_earlier_pool_is_brought_back_with_the_tokens_that_there_are(
     store.update(putting(BOB))
     kept = find(store.home, backup.name)
     assert kept is not None and kept.pool is not None
-    restore(store, kept.pool)
+    restore(store, store.read_copy(kept.path))
     ada, bob = accounts(store.home)
     assert (ada.label, ada.health, bob) == ("ada", Health.NEEDS_LOGIN, BOB), "to remove ada deleted her tokens"
     store.path.write_bytes(b"torn")
     with pytest.raises(StoreCorrupt):
         store.read()
-    restore(store, kept.pool)
+    restore(store, store.read_copy(kept.path))
     assert accounts(store.home)[1] == BOB
+
+
+def test_an_earlier_pool_is_brought_back_with_tokens_that_only_the_keychain_has(store: AccountStore) -> None:
+    backup = store.back_up()
+    assert backup is not None
+    store.path.unlink()
+    store.backup.unlink()
+    fresh = AccountStore(store.home)
+    restore(fresh, fresh.read_copy(backup))
+    assert accounts(store.home) == (ADA, BOB)
 
 
 def test_turned_on_the_next_write_moves_the_tokens(home: Path, keychain: PrivateKeychain) -> None:

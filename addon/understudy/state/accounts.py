@@ -108,6 +108,16 @@ class AccountStore:
         with files.locked(self.path):
             return self._copy()
 
+    def read_copy(self, path: Path) -> Pool:
+        """The pool in a copy of the file, with those of its tokens that are in the keychain. Raises StateError."""
+        content = files.read(path)
+        try:
+            if content is None:
+                raise ValueError("it is gone")
+            return self._vault.open(content.data).pool
+        except ValueError as error:
+            raise StateError(f"{path} cannot be read: {error}") from None
+
     def lease(self, name: str, now: float) -> Lease | None:
         """The sole right, among all processes, to do what `name` names, or None while another one has it.
 

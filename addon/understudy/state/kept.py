@@ -47,7 +47,7 @@ def restore(store: AccountStore, copy: Pool) -> tuple[Pool, Path | None]:
     """Puts the pool `copy` in the place of the present one. Gives the pool as it is now, and where the present one was
     copied to: nowhere if there is none, or none that can be read, which has been moved to `quarantine/`.
 
-    An account that is there now keeps its present tokens. Raises StateError.
+    `copy`: by `store.read_copy`. An account that is there now keeps its present tokens. Raises StateError.
     """
     try:
         store.read()

@@ -86,7 +86,8 @@ def run_restore(arguments: argparse.Namespace) -> int:
     if kept.pool is None:
         raise CannotDo(f"{kept.path.name} cannot be brought back: {kept.trouble}")
     confirm(f"Put {kept.path.name} ({_holds(kept)}) in the place of the present pool?", arguments.yes)
-    pool, backup = restore(store(), kept.pool)
+    pools = store()
+    pool, backup = restore(pools, pools.read_copy(kept.path))
     QuotaCache(home()).sync(pool)
     print(f"restored {_holds(kept)} from {kept.path}")
     if backup is not None:
