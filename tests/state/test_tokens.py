@@ -157,6 +157,22 @@ async def test_a_caller_that_hangs_up_does_not_lose_the_rotated_token(store: Acc
     assert len(server.requests) == 1
 
 
+async def test_a_refresh_that_begins_while_the_process_ends_is_waited_for_too(
+    store: AccountStore, server: LoginServer
+) -> None:
+    keeper, bob = TokenKeeper(store, server.url), stored(store, "acct_bob")
+    server.valid[bob.tokens.refresh.reveal()] = "bob"
+    server.delay = 0.4
+    first = asyncio.create_task(keeper.fresh(ID, time.time()))
+    await asyncio.sleep(0.2)
+    ending = asyncio.create_task(keeper.drain())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(keeper.renew("acct_bob", bob.tokens.access, time.time()))
+    await ending
+    assert stored(store, "acct_bob").tokens != bob.tokens
+    await asyncio.gather(first, second)
+
+
 @pytest.mark.parametrize(
     "code", ["refresh_token_reused", "refresh_token_expired", "refresh_token_invalidated", "invalid_grant"]
 )

@@ -80,7 +80,8 @@ class TokenKeeper:
 
     async def drain(self) -> None:
         """Waits until no refresh is under way, and nothing is left to be written: to end before loses the login."""
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        while self._running:
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
         await self._refresher.save()
 
     def _is_waiting(self, account: Account) -> bool:
