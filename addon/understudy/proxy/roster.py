@@ -108,6 +108,7 @@ class Roster:
                 if pending:
                     self._store.update(over_accounts(_all(pending)))
                     del self._pending[: len(pending)]
+                    pending = []
                 pool = self.pool()
                 self._quota.record(snapshots.items(), tuple(map(self._used_last, pool.accounts)), pool.pin)
                 self._snapshots = {k: v for k, v in self._snapshots.items() if snapshots.get(k) is not v}
