@@ -7,7 +7,8 @@ import pytest
 from support.logins import account
 from understudy.pool.pool import Accounts, Pool, over_accounts
 from understudy.state.accounts import AccountStore
-from understudy.state.kept import Kept, find, kept_files, restore
+from understudy.state.errors import StateError
+from understudy.state.kept import Kept, delete, find, kept_files, restore
 
 ADA, BOB = account("ada"), account("bob")
 
@@ -42,6 +43,16 @@ def labels(pool: Pool) -> list[str]:
 def test_without_anything_there_is_nothing(home: Path) -> None:
     assert kept_files(home) == []
     assert not home.exists()
+
+
+def test_a_folder_that_cannot_be_looked_into_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="cannot look into"):
+        kept_files(tmp_path / ("a" * 300))
+
+
+def test_a_file_that_cannot_be_deleted_is_an_error_in_words(store: AccountStore) -> None:
+    with pytest.raises(StateError, match="cannot delete"):
+        delete(Kept(store.home, 0.0, 0, None))
 
 
 def test_each_file_says_what_is_in_it_or_why_that_cannot_be_read(store: AccountStore) -> None:

@@ -34,13 +34,25 @@ class Kept:
 
 
 def kept_files(home: Path) -> list[Kept]:
-    """What is kept in the folder `home`, the latest first."""
-    return sorted((_look(path) for path in _paths(home)), key=lambda kept: kept.at, reverse=True)
+    """What is kept in the folder `home`, the latest first. Raises StateError."""
+    try:
+        paths = list(_paths(home))
+    except OSError as error:
+        raise StateError(f"cannot look into {home}: {error.strerror}") from None
+    return sorted(map(_look, paths), key=lambda kept: kept.at, reverse=True)
 
 
 def find(home: Path, name: str) -> Kept | None:
     """The kept file that the user means by its name, or by its path; no other file can be meant."""
     return next((kept for kept in kept_files(home) if name in (kept.path.name, str(kept.path))), None)
+
+
+def delete(kept: Kept) -> None:
+    """Deletes the file. Raises StateError."""
+    try:
+        kept.path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(f"cannot delete {kept.path}: {error.strerror}") from None
 
 
 def restore(store: AccountStore, copy: Pool) -> tuple[Pool, Path | None]:

@@ -98,7 +98,7 @@ def run_restore(arguments: argparse.Namespace) -> int:
 
 def run_clear(arguments: argparse.Namespace) -> int:
     """Asks, and deletes the quarantined files. Exit code 0 or 1."""
-    from understudy.state.kept import kept_files
+    from understudy.state.kept import delete, kept_files
 
     quarantined = [kept for kept in kept_files(home()) if kept.quarantined]
     if not quarantined:
@@ -107,7 +107,7 @@ def run_clear(arguments: argparse.Namespace) -> int:
     files = "1 file" if len(quarantined) == 1 else f"{len(quarantined)} files"
     confirm(f"Delete {files} in {quarantined[0].path.parent}?", arguments.yes)
     for kept in quarantined:
-        kept.path.unlink(missing_ok=True)
+        delete(kept)
     print(f"deleted {files}")
     return 0
 
