@@ -36,8 +36,9 @@ def test_an_id_is_short_and_plain(value: str, expected: bool) -> None:
     assert is_id(value) is expected
 
 
-def test_a_token_has_no_spaces_and_an_end() -> None:
-    assert is_token("eyJ.canary~+/=")
-    assert not is_token("two words")
-    assert not is_token("")
-    assert not is_token("a" * 16385)
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("eyJ.canary~+/=!", True), ("", False), ("two words", False), ("a\n", False), ("ä", False), ("a" * 16385, False)],
+)
+def test_a_token_is_visible_ascii_of_bounded_size(value: str, expected: bool) -> None:
+    assert is_token(value) is expected

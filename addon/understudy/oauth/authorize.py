@@ -3,11 +3,11 @@
 import hmac
 from urllib.parse import parse_qs, urlencode
 
-from understudy.oauth.claims import is_token
 from understudy.oauth.pkce import Attempt
 from understudy.oauth.refused import Reason, Refused
 from understudy.oauth.request import CLIENT_ID, endpoint
 from understudy.wire.secret import Secret
+from understudy.wire.text import is_token
 
 CALLBACK_PATH = "/auth/callback"
 SCOPE = "openid profile email offline_access api.connectors.read api.connectors.invoke"
@@ -87,4 +87,4 @@ def _reason(error: str, description: str) -> Reason:
 
 
 def _code(text: str) -> Secret | Refused:
-    return Secret(text) if text and is_token(text) else Refused(Reason.NO_CODE)
+    return Secret(text) if is_token(text) else Refused(Reason.NO_CODE)

@@ -1,20 +1,15 @@
 """What a login's tokens say of themselves: claims, read without proof, as labels and routing hints only."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import jwt
 
 from understudy.wire.secret import Secret
-from understudy.wire.text import is_id, safe_text
-
-MAX_SIZE = 16 * 1024
-"""Characters of a token that is looked into: decoding a huge one takes long."""
+from understudy.wire.text import is_id, is_token, safe_text
 
 _AUTH = "https://api.openai.com/auth"
 _PROFILE = "https://api.openai.com/profile"
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +25,6 @@ class Claims:
     plan: str = ""
     fedramp: bool = False
     expires_at: float | None = None
-
-
-def is_token(text: str) -> bool:
-    """Whether `text` may be a token: visible ASCII (RFC 6749, appendix A.12), of bounded size."""
-    return len(text) <= MAX_SIZE and _TOKEN.fullmatch(text) is not None
 
 
 def read_claims(token: Secret) -> Claims:

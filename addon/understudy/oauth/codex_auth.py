@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from understudy.oauth.claims import Claims, is_token, login_claims
+from understudy.oauth.claims import Claims, login_claims
 from understudy.pool.account import Tokens
 from understudy.wire.jsontext import loads
 from understudy.wire.numbers import read_time
 from understudy.wire.secret import Secret
-from understudy.wire.text import is_id
+from understudy.wire.text import is_id, is_token
 
 LIFE_WITHOUT_EXP = 8 * 86400.0
 """Seconds after its last refresh that Codex goes on using an access token that does not say when it ends."""

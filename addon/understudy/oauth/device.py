@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from understudy.oauth.answer import error_code, read_object
-from understudy.oauth.claims import is_token
 from understudy.oauth.refresh import Transient
 from understudy.oauth.refused import Reason, Refused
 from understudy.oauth.request import CLIENT_ID, OAuthRequest, endpoint
 from understudy.wire.secret import Secret
+from understudy.wire.text import is_token
 
 LIFE = 900.0
 """Seconds after which the Codex CLI gives a code up."""

@@ -3,13 +3,14 @@
 from urllib.parse import urlencode
 
 from understudy.oauth.answer import error_code, read_object
-from understudy.oauth.claims import is_token, login_claims
+from understudy.oauth.claims import login_claims
 from understudy.oauth.codex_auth import Login
 from understudy.oauth.refresh import Transient, access_end
 from understudy.oauth.refused import Reason, Refused
 from understudy.oauth.request import CLIENT_ID, OAuthRequest, endpoint
 from understudy.pool.account import Tokens
 from understudy.wire.secret import Secret
+from understudy.wire.text import is_token
 
 FORM = (("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json"))
 

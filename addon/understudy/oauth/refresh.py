@@ -4,11 +4,12 @@ import json
 from dataclasses import dataclass
 
 from understudy.oauth.answer import error_code, read_object
-from understudy.oauth.claims import hints, is_token
+from understudy.oauth.claims import hints
 from understudy.oauth.request import CLIENT_ID, OAuthRequest, endpoint
 from understudy.pool.account import Tokens
 from understudy.wire.numbers import read_retry_after
 from understudy.wire.secret import Secret
+from understudy.wire.text import is_token
 
 DEFAULT_LIFE = 3600.0
 """Seconds that an access token is taken to live where neither it nor the answer says so."""

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
-from understudy.oauth.claims import is_token
 from understudy.pool.account import Account, Block, Health, Tokens
 from understudy.pool.labels import is_label
 from understudy.pool.pool import Pin, Pool
@@ -16,7 +15,7 @@ from understudy.pool.refreshes import MOST_ATTEMPTS, Refreshes
 from understudy.state.errors import StoreNewer
 from understudy.wire.jsontext import loads
 from understudy.wire.secret import Secret
-from understudy.wire.text import is_id
+from understudy.wire.text import is_id, is_token
 
 VERSION = 2
 _NEWER = "accounts.json was written by another version of Understudy{}; update this one. The file was left alone."

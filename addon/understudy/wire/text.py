@@ -27,7 +27,10 @@ def is_id(value: str) -> bool:
 
 
 def is_token(value: str) -> bool:
-    """Whether `value` may be sent as a token: visible ASCII without spaces (RFC 6750, 2.1), at most 16 KiB."""
+    """Whether `value` may be a token: visible ASCII without spaces (RFC 6749, appendix A), at most 16 KiB.
+
+    What passes may stand in a header field. To look into a longer one would take long.
+    """
     return _TOKEN.fullmatch(value) is not None
 
 

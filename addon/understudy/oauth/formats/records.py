@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from understudy.oauth.claims import Claims, is_token, login_claims
+from understudy.oauth.claims import Claims, login_claims
 from understudy.oauth.codex_auth import Login
 from understudy.oauth.formats.found import FoundLogin
 from understudy.pool.account import Tokens
@@ -12,7 +12,7 @@ from understudy.pool.edits import LONGEST_NOTE, MOST_TAGS
 from understudy.pool.labels import is_label
 from understudy.wire.numbers import read_time
 from understudy.wire.secret import Secret
-from understudy.wire.text import is_id, safe_text
+from understudy.wire.text import is_id, is_token, safe_text
 
 LOG_IN = "log in with `understudy login`"
 ITS_OWN = f"a login serves one account; {LOG_IN} to give it its own"
