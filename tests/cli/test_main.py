@@ -118,6 +118,27 @@ def test_a_reader_that_goes_away_is_no_traceback(home: Path) -> None:
     assert (process.returncode, process.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_disk_that_takes_no_output_is_one_line_and_1(home: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "understudy", "accounts", "list"],
+            env={**os.environ, "UNDERSTUDY_HOME": str(home)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert process.returncode == 1
+    assert process.stderr.startswith(b"understudy: ") and process.stderr.count(b"\n") == 1
+
+
+def test_a_folder_below_a_home_that_nobody_has_is_one_line_and_1(home: Path) -> None:
+    process = run_process(home, "status", UNDERSTUDY_HOME="~no-such-user/pool")
+    assert process.returncode == 1
+    assert process.stderr.startswith(b"understudy: UNDERSTUDY_HOME ") and process.stderr.count(b"\n") == 1
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out.startswith(f"understudy {__version__} (mitmproxy ")

@@ -48,8 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except (CannotDo, StateError) as error:
         print(f"understudy: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would try to write the rest at exit, and complain.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"understudy: {error}", file=sys.stderr)
+        # Our output has no reader, or no room. Python would try to write the rest at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("understudy: interrupted", file=sys.stderr)

@@ -11,10 +11,16 @@ VARIABLE = "UNDERSTUDY_HOME"
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder that `UNDERSTUDY_HOME` names, else the platform's folder for a user's data. It need not exist."""
+    """The folder that `UNDERSTUDY_HOME` names, else the platform's folder for a user's data. It need not exist.
+
+    Raises StateError where it is named below the home of a user that there is not.
+    """
     named = environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser().absolute()
+        try:
+            return Path(named).expanduser().absolute()
+        except RuntimeError:
+            raise StateError(f"{VARIABLE} names a user that there is not: {named!r}") from None
     # Imported here: it takes longer to load than a status takes to print.
     from platformdirs import user_data_path
 
