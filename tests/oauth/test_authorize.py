@@ -106,12 +106,21 @@ def test_a_code_that_comes_twice_is_none() -> None:
     [
         f"http://localhost:1455/auth/callback?{query()}",
         f"  http://localhost:1455/auth/callback?{query()}#_=_ \n",
+        f"localhost:1455/auth/callback?{query()}",
         f"?{query()}",
         query(),
         CODE.reveal(),
         f" {CODE.reveal()}\n",
     ],
-    ids=["URL", "URL with a fragment", "query with ?", "query", "code", "code with space around it"],
+    ids=[
+        "URL",
+        "URL with a fragment",
+        "URL as some browsers show it",
+        "query with ?",
+        "query",
+        "code",
+        "code with space around it",
+    ],
 )
 def test_a_user_may_paste_the_url_the_query_or_the_code(pasted: str) -> None:
     assert read_pasted(pasted, ATTEMPT.state) == CODE

@@ -62,11 +62,11 @@ def read_pasted(text: str, state: Secret) -> Secret | Refused:
     A code alone comes without a state; that it belongs to this login is then for the PKCE verifier to show.
     """
     pasted = text.strip()
-    if "://" in pasted:
+    if "://" in pasted or "?" in pasted:
         pasted = pasted.partition("#")[0].partition("?")[2]
     elif "=" not in pasted.rstrip("="):
         return _code(pasted)
-    return read_callback(pasted.lstrip("?"), state)
+    return read_callback(pasted, state)
 
 
 def _only(given: dict[str, list[str]], name: str) -> str:
