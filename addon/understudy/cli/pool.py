@@ -8,7 +8,7 @@ from understudy.cli.arguments import CannotDo
 from understudy.pool import edits
 from understudy.pool.account import Account
 from understudy.pool.health import State, state
-from understudy.pool.pool import Pin, Pool
+from understudy.pool.pool import Pool
 from understudy.state.home import home
 from understudy.wire.text import clock_time, safe_text
 
@@ -97,12 +97,7 @@ def condition_words(account: Account, now: float) -> str:
     """The account's condition for a line of text: `ok`, `needs login`, `blocked until 14:05`. `now`: epoch seconds."""
     found = condition(account, now)
     until = f" until {clock_time(account.block.until, now)}" if found is State.BLOCKED and account.block else ""
-    return found.value.replace("_", " ") + until
-
-
-def pin_of(pin: Pin | None, account: Account) -> str:
-    """`hard` or `soft` where `pin`, the pool's, is on the account, else empty."""
-    return "" if pin is None or pin.name != account.id else "soft" if pin.soft else "hard"
+    return found.words + until
 
 
 def email_of(account: Account, shown: bool = False) -> str:

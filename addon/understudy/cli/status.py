@@ -24,12 +24,6 @@ Nothing is known of any account yet. `understudy accounts list` shows which ther
 
 LABEL, PLAN, STATE, WINDOW, BAR = 14, 7, 11, 7, 8
 LEFT = LABEL + PLAN + STATE + 3
-_WORDS = {
-    State.OK: "ok",
-    State.BLOCKED: "blocked",
-    State.NEEDS_LOGIN: "needs login",
-    State.DISABLED: "disabled",
-}
 
 
 def add_parser(commands: Commands) -> None:
@@ -84,7 +78,7 @@ def _left(label: str, plan: str, condition: str, look: Look) -> str:
 
 
 def _name_cells(entry: Entry, now: float, look: Look) -> str:
-    return _left(entry.label, plan(entry) or "-", _WORDS[condition(entry, now)], look)
+    return _left(entry.label, plan(entry) or "-", condition(entry, now).words, look)
 
 
 def _notes(entry: Entry, now: float, served_last: bool, look: Look) -> list[str]:

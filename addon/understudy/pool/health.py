@@ -16,6 +16,11 @@ class State(Enum):
     NEEDS_LOGIN = "needs_login"
     DISABLED = "disabled"
 
+    @property
+    def words(self) -> str:
+        """For people: `needs login`."""
+        return self.value.replace("_", " ")
+
 
 def state(*, enabled: bool, health: Health, blocked_until: float | None, now: float) -> State:
     """The condition at `now` (epoch seconds). What only the user can change comes first."""

@@ -32,6 +32,11 @@ class Pool:
     revision: int = 0
 
 
+def pin_of(pin: Pin | None, account: Account) -> str:
+    """`hard` or `soft` where `pin`, the pool's, is on the account, else empty."""
+    return "" if pin is None or pin.name != account.id else "soft" if pin.soft else "hard"
+
+
 def with_accounts(pool: Pool, accounts: Accounts) -> Pool:
     """`pool` with other accounts. A pin on one that is gone goes with it."""
     kept = pool.pin is None or any(account.id == pool.pin.name for account in accounts)

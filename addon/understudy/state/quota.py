@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from understudy.pool.account import Account, Health
-from understudy.pool.pool import Pin, Pool
+from understudy.pool.pool import Pin, Pool, pin_of
 from understudy.state import files
 from understudy.state.errors import StateError
 from understudy.wire.jsontext import loads
@@ -97,7 +97,7 @@ def _entry(account: Account, known: Entry | None, pin: Pin | None) -> Entry:
         block_reason=account.block.reason if account.block else "",
         last_used_at=max(used, default=None),
         snapshot=known.snapshot if known else None,
-        pinned="" if pin is None or pin.name != account.id else "soft" if pin.soft else "hard",
+        pinned=pin_of(pin, account),
     )
 
 

@@ -13,13 +13,12 @@ from understudy.cli.pool import (
     condition,
     condition_words,
     email_of,
-    pin_of,
     store,
 )
 from understudy.cli.render import Look, look_of, table, wrapped
 from understudy.pool.account import Account
 from understudy.pool.health import State
-from understudy.pool.pool import Pin, Pool
+from understudy.pool.pool import Pin, Pool, pin_of
 
 PIN_WORDS = {"hard": ", pinned", "soft": ", preferred", "": ""}
 

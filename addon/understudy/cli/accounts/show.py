@@ -7,12 +7,12 @@ import time
 
 from understudy.cli.accounts.list import PIN_WORDS, account_object
 from understudy.cli.arguments import Commands, add_command, add_json, add_label, add_show_email
-from understudy.cli.pool import LOG_IN, chosen, condition, condition_words, email_of, pin_of, store
+from understudy.cli.pool import LOG_IN, chosen, condition, condition_words, email_of, store
 from understudy.cli.render import Look, age, duration, look_of, wrapped
 from understudy.cli.status import window_lines
 from understudy.pool.account import Account
 from understudy.pool.health import State
-from understudy.pool.pool import Pool
+from understudy.pool.pool import Pool, pin_of
 from understudy.pool.refreshes import Refreshes, wait_of
 from understudy.state.home import home
 from understudy.state.quota import QuotaCache
