@@ -1,5 +1,6 @@
 """`understudy logout` against a sandbox: the account is gone here, and what became of its login there is said."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from understudy.cli.logout import revoke
 from understudy.oauth.codex_auth import read_auth_json
 from understudy.oauth.enrol import enrol
 from understudy.pool.pool import with_accounts
+from understudy.pool.refreshes import sending
 from understudy.proxy.options import read_offline
 from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
@@ -79,6 +81,14 @@ async def test_a_login_whose_tokens_are_missing_is_not_said_to_be_ended(sandbox:
     failed = await revoke(replace(work, tokens=NO_TOKENS), read_offline([f"codex_issuer={sandbox.issuer}"]))
     assert "not in this keychain" in failed
     assert len(sandbox.journal) == 0, "nothing was asked of the login server"
+
+
+async def test_a_login_that_is_being_refreshed_is_not_said_to_be_ended(sandbox: Sandbox, store: AccountStore) -> None:
+    work, _ = store.read().accounts
+    refreshing = replace(work, refreshes=sending(work.refreshes, time.time()))
+    failed = await revoke(refreshing, read_offline([f"codex_issuer={sandbox.issuer}"]))
+    assert failed == "a refresh of it was under way"
+    assert ask(sandbox, "work").status_code == 401
 
 
 def test_an_account_that_is_not_there_is_named(home: Path, sandbox: Sandbox, store: AccountStore) -> None:

@@ -74,4 +74,7 @@ async def revoke(account: "Account", settings: "Settings") -> str:
     except (NotSent, NoAnswer) as error:
         return str(error)
     failed = read_revoke(status)
-    return failed.reason if failed else ""
+    if failed:
+        return failed.reason
+    # Whoever has that answer has newer tokens than those that were revoked, and finds no account to put them into.
+    return "a refresh of it was under way" if account.refreshes.sent_at is not None else ""
