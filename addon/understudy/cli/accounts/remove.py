@@ -17,7 +17,8 @@ def add_parser(commands: Commands) -> None:
         description=(
             "Takes accounts, with their tokens, out of the pool. The logins themselves go on at ChatGPT;\n"
             "`understudy logout` ends them as well. Where two or more go, the pool is copied to the folder\n"
-            "backups first, and `understudy accounts quarantine restore` brings them back."
+            "backups first, and `understudy accounts quarantine restore` brings them back. Tokens that are in the\n"
+            "keychain (codex_keyring) are deleted at once: such an account then needs a new login."
         ),
         example="understudy accounts remove plus-ada",
     )
