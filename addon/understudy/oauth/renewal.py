@@ -28,6 +28,10 @@ class RefreshFailed(Exception):
         self.reason = reason
 
 
+class RefreshPending(RefreshFailed):
+    """A refresh is under way that takes longer than the caller wants to wait."""
+
+
 def refuse_dead(account: Account) -> None:
     """Raises NeedsLogin where only the user can help."""
     if account.health is Health.NEEDS_LOGIN:

@@ -9,7 +9,7 @@ from random import Random
 from mitmproxy import http
 
 from understudy import __version__
-from understudy.oauth.renewal import NeedsLogin, RefreshFailed
+from understudy.oauth.renewal import NeedsLogin, RefreshFailed, RefreshPending
 from understudy.pool.account import Account
 from understudy.pool.affinity import Affinity
 from understudy.pool.budget import RetryBudget
@@ -23,8 +23,9 @@ from understudy.proxy.messages import fields
 from understudy.proxy.options import Settings
 from understudy.proxy.roster import Change, Roster
 from understudy.proxy.turn import Attempt, Sent, Turn
+from understudy.state.errors import StateError
 from understudy.state.refresher import tell_dead
-from understudy.state.tokens import TokenKeeper
+from understudy.state.tokens import PATIENCE, TokenKeeper
 from understudy.wire.jsontext import loads
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.quota import Snapshot, from_headers, from_usage_limit
@@ -175,8 +176,11 @@ class Dispatcher:
                 now,
                 bound=turn.bound,
                 pin=self.pin(),
-                passed_over=turn.passed_over,
+                passed_over=turn.passed_over | turn.late,
             )
+            if isinstance(choice, Exhausted) and turn.late:
+                turn.late.clear()  # Nobody else is left: now it is worth the wait.
+                continue
             if isinstance(choice, Exhausted):
                 return refusals.no_account(choice, now, self._only())
             attempt = await self._attempt(turn, choice)
@@ -197,17 +201,26 @@ class Dispatcher:
     ) -> Attempt | None:
         """An attempt on `account` with a fresh token; None, and the account passed over, where it has none."""
         assert turn.request is not None
+        patience = PATIENCE if self._others_can_serve(turn, account) else None
+        if instead_of is None and account.tokens.access in turn.refused:
+            instead_of = account.tokens.access
         try:
             if instead_of is not None:
-                account = await self.keeper.renew(account.id, instead_of, time.time())
+                account = await self.keeper.renew(account.id, instead_of, time.time(), patience)
             elif not self.keeper.is_fresh(account, time.time()):
-                account = await self.keeper.fresh(account.id, time.time())
+                account = await self.keeper.fresh(account.id, time.time(), patience)
         except NeedsLogin as error:
             self.roster.stir()
             turn.passed_over[account.id] = Obstacle(account.label, Cause.UNUSABLE, f"needs login ({error.reason})")
             return None
         except RefreshFailed as error:
-            turn.passed_over[account.id] = Obstacle(account.label, Cause.TROUBLE, f"no fresh token ({error.reason})")
+            met = turn.late if isinstance(error, RefreshPending) else turn.passed_over
+            met[account.id] = Obstacle(account.label, Cause.TROUBLE, f"no fresh token ({error.reason})")
+            return None
+        except StateError as error:
+            if patience is None:
+                raise
+            turn.passed_over[account.id] = Obstacle(account.label, Cause.TROUBLE, f"no fresh token ({error})")
             return None
         headers = upstream_headers(
             turn.request,
@@ -217,6 +230,12 @@ class Dispatcher:
             version=__version__,
         )
         return Attempt(account, self.settings.backend, headers, account.tokens.access, delay)
+
+    def _others_can_serve(self, turn: Turn, account: Account) -> bool:
+        """Whether another account could carry the request out at once, with the token that it has."""
+        now, met = time.time(), turn.passed_over | turn.late | {account.id: None}
+        others = (other for other in candidates(self.roster.accounts(), self.pin()) if other.id not in met)
+        return any(obstacle(other, now) is None and other.tokens.expires_at > now for other in others)
 
     def _give_up(self, turn: Turn) -> Reply:
         """No attempt is left to this request, though there may be accounts that it has not met."""

@@ -12,7 +12,7 @@ from understudy.pool.choose import Obstacle
 from understudy.pool.policy import Tried
 from understudy.proxy.claim import Verdict
 from understudy.proxy.messages import header_fields, with_headers
-from understudy.wire.outcome import Outcome
+from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.provider import Provider, is_loopback
 from understudy.wire.relay import Relay, RelayOptions
 from understudy.wire.reply import Headers, Reply
@@ -115,6 +115,8 @@ class Turn:
     refused_as: str = ""
     """What the last word is called, where it is ours."""
     passed_over: dict[str, Obstacle] = field(default_factory=dict)
+    late: dict[str, Obstacle] = field(default_factory=dict)
+    """By account id: whose refresh was not waited for, because another account could serve meanwhile."""
     bound: str | None = None
     """The id of the account that the session belonged to when the request came in."""
     relay_options: RelayOptions = field(default_factory=RelayOptions)
@@ -126,6 +128,12 @@ class Turn:
     def tried(self) -> tuple[Tried, ...]:
         """The attempts that have ended, for the policy."""
         return tuple(Tried(s.attempt.account.id, s.outcome.kind) for s in self.sent if s.outcome is not None)
+
+    @property
+    def refused(self) -> frozenset[Secret]:
+        """The access tokens that the backend did not take."""
+        ended = (s for s in self.sent if s.outcome is not None and s.outcome.kind is Kind.UNAUTHORIZED)
+        return frozenset(s.attempt.token for s in ended)
 
 
 class Turns:

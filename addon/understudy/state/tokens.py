@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from understudy.oauth.renewal import RefreshFailed, refuse_dead
+from understudy.oauth.renewal import RefreshFailed, RefreshPending, refuse_dead
 from understudy.oauth.request import ISSUER
 from understudy.pool.account import Account
 from understudy.pool.refreshes import wait_of
@@ -15,6 +15,8 @@ from understudy.wire.secret import Secret
 
 MARGIN = 60.0
 """Seconds of life below which an access token is refreshed before it is used."""
+PATIENCE = 1.0
+"""Seconds that a refresh may take from a caller who can do without: the token lives, or another account serves."""
 
 
 class TokenKeeper:
@@ -49,20 +51,23 @@ class TokenKeeper:
         """
         return account.tokens.expires_at - now >= margin and not self._refresher.holds(account)
 
-    async def fresh(self, account_id: str, now: float) -> Account:
+    async def fresh(self, account_id: str, now: float, patience: float | None = None) -> Account:
         """The account with our id `account_id`, its access token good for another minute at `now` (epoch seconds).
 
-        Its last minute is as good as any other while a refresh is not answered, or not to be had.
+        Its last minute is as good as any other while a refresh is not answered, or not to be had. `patience`: seconds
+        to wait for one where the token has ended; then RefreshPending is raised, and the refresh goes on.
         """
         account = await self._account(account_id)
         if self.is_fresh(account, now) or (self._is_waiting(account) and self._lives(account)):
             return account
         try:
-            return await self._renewed(account)
-        except (RefreshFailed, StateError):
+            return await self._renewed(account, PATIENCE if self._lives(account) else patience)
+        except (RefreshFailed, StateError) as error:
             account = await self._account(account_id)
             if self._lives(account):
                 return account
+            if isinstance(error, RefreshPending) and patience is None:
+                return await self._renewed(account)
             raise
 
     async def ahead(self, account_id: str, now: float, margin: float) -> None:
@@ -71,12 +76,12 @@ class TokenKeeper:
         if not self.is_fresh(account, now, margin):
             await self._renewed(account)
 
-    async def renew(self, account_id: str, used: Secret, now: float) -> Account:
-        """The account with another access token than `used`, which the backend refused."""
+    async def renew(self, account_id: str, used: Secret, now: float, patience: float | None = None) -> Account:
+        """The account with another access token than `used`, which the backend refused. `patience`: as for `fresh`."""
         account = await self._account(account_id)
         if account.tokens.access != used and account.tokens.expires_at > now:
             return account
-        return await self._renewed(account)
+        return await self._renewed(account, patience)
 
     async def drain(self) -> None:
         """Waits until no refresh is under way, and nothing is left to be written: to end before loses the login."""
@@ -95,8 +100,16 @@ class TokenKeeper:
         refuse_dead(account)
         return account
 
-    async def _renewed(self, account: Account) -> Account:
-        """Joins the refresh that is under way, or starts one. A caller that is cancelled leaves it running."""
+    async def _renewed(self, account: Account, patience: float | None = None) -> Account:
+        """Joins the refresh that is under way, or starts one. Raises RefreshPending after `patience` seconds."""
+        try:
+            async with asyncio.timeout(patience):
+                return await self._joined(account)
+        except TimeoutError:
+            raise RefreshPending(account.label, "the login server has not answered yet") from None
+
+    async def _joined(self, account: Account) -> Account:
+        """A caller that is cancelled leaves the refresh running."""
         while (running := self._running.get(account.id)) is not None:
             joined = await asyncio.shield(running)
             if joined.tokens.access != account.tokens.access:
