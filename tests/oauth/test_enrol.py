@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from support.logins import NOW, login
+from support.logins import NOW, jwt, login
 from understudy.oauth.claims import Claims
 from understudy.oauth.codex_auth import Login
 from understudy.oauth.enrol import Change, Enrolled, enrol
 from understudy.pool.account import Account, Block, Health
 from understudy.pool.labels import is_label
+from understudy.wire.secret import Secret
 
 
 def pool(*logins: Login) -> tuple[Account, ...]:
@@ -26,6 +27,13 @@ def described(claims: dict[str, str], mark: str = "x") -> Login:
 
 def again(accounts: tuple[Account, ...], new: Login, label: str | None = None) -> Enrolled:
     return enrol(accounts, new, "acct_new", label, now=NOW)
+
+
+def dated(issued: float | None, life: float, mark: str) -> Login:
+    """A login whose access token says when it was given out, unless that is None, and how long it lives."""
+    given = login("ada", expires_at=(NOW if issued is None else issued) + life, mark=mark)
+    access = jwt({} if issued is None else {"iat": int(issued)}, f"access-ada-{mark}")
+    return replace(given, tokens=replace(given.tokens, access=Secret(access)))
 
 
 def test_a_new_account_comes_last_and_is_ready() -> None:
@@ -82,6 +90,28 @@ def test_an_older_login_does_not_take_the_place_of_tokens_that_work() -> None:
     result = again(accounts, login("ada", expires_at=NOW, mark="older"))
     assert result.change is Change.KEPT
     assert result.accounts == accounts
+
+
+@pytest.mark.parametrize(
+    ("issued", "life"),
+    [
+        pytest.param(NOW - 60, 9999.0, id="tokens lived longer then"),
+        pytest.param(NOW, 3600.0, id="both of one second"),
+        pytest.param(None, 3600.0, id="both end in one second"),
+    ],
+)
+def test_a_login_that_is_not_later_for_sure_does_not_take_the_place_of_tokens_that_work(
+    issued: float | None, life: float
+) -> None:
+    accounts = pool(dated(NOW if issued is not None else None, 3600.0, "rotated"))
+    result = again(accounts, dated(issued, life, "spent"))
+    assert (result.change, result.accounts) == (Change.KEPT, accounts)
+
+
+def test_a_later_login_takes_the_place_of_tokens_that_live_longer() -> None:
+    later = dated(NOW + 60, 600.0, "later")
+    result = again(pool(dated(NOW, 3600.0, "ours")), later)
+    assert (result.change, result.account.tokens) == (Change.UPDATED, later.tokens)
 
 
 def test_an_older_login_takes_the_place_of_tokens_that_do_not_work() -> None:

@@ -16,7 +16,8 @@ _PROFILE = "https://api.openai.com/profile"
 class Claims:
     """What ChatGPT's tokens say of an account; empty or None where they do not say it.
 
-    `account_id` and `user_id` have the form of ids. `expires_at`: epoch seconds, of the token that was read.
+    `account_id` and `user_id` have the form of ids. `expires_at`, `issued_at`: epoch seconds, of the token that was
+    read.
     """
 
     account_id: str = ""
@@ -25,13 +26,15 @@ class Claims:
     plan: str = ""
     fedramp: bool = False
     expires_at: float | None = None
+    issued_at: float | None = None
 
 
 def read_claims(token: Secret) -> Claims:
     """The claims of an id token or an access token of ChatGPT; its signature is the backend's to check, not ours.
 
     Claims `https://api.openai.com/auth`: `chatgpt_account_id`, `chatgpt_user_id` (or `user_id`),
-    `chatgpt_plan_type`, `chatgpt_account_is_fedramp`; `email` or `https://api.openai.com/profile`: `email`; `exp`.
+    `chatgpt_plan_type`, `chatgpt_account_is_fedramp`; `email` or `https://api.openai.com/profile`: `email`; `exp`,
+    `iat`.
     A claim of the wrong form counts as absent. Raises ValueError where the token is no JWT.
     """
     text = token.reveal()
@@ -49,6 +52,7 @@ def read_claims(token: Secret) -> Claims:
         plan=_text(auth.get("chatgpt_plan_type"), 40).lower(),
         fedramp=auth.get("chatgpt_account_is_fedramp") is True,
         expires_at=_time(claims.get("exp")),
+        issued_at=_time(claims.get("iat")),
     )
 
 

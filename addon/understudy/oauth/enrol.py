@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from understudy.oauth.claims import Claims
+from understudy.oauth.claims import Claims, hints
 from understudy.oauth.codex_auth import Login
-from understudy.pool.account import Account, Health
+from understudy.pool.account import Account, Health, Tokens
 from understudy.pool.health import renewed
 from understudy.pool.labels import check_label, taken
 
@@ -64,9 +64,17 @@ def _change(known: Account, login: Login) -> Change:
     # Not every program keeps the id token, which says nothing that we do not know by then.
     if (known.tokens.access, known.tokens.refresh) == (login.tokens.access, login.tokens.refresh):
         return Change.UNCHANGED
-    # Tokens rotate, and a later access token ends later: what ends before ours was given out before ours.
-    older = login.tokens.expires_at < known.tokens.expires_at
+    older = not _is_later(login.tokens, known.tokens)
     return Change.KEPT if older and known.health is Health.OK else Change.UPDATED
+
+
+def _is_later(given: Tokens, ours: Tokens) -> bool:
+    """Whether `given` were given out after `ours`. Tokens rotate: of two in one second ours may well be the later."""
+    issued, ours_issued = hints(given.access).issued_at, hints(ours.access).issued_at
+    if issued is not None and ours_issued is not None:
+        return issued > ours_issued
+    # Of equal lives the later one ends later.
+    return given.expires_at > ours.expires_at
 
 
 def _is_same(account: Account, claims: Claims) -> bool:
