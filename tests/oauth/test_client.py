@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from support.login_server import serving
 from support.logins import CANARY
 from understudy.oauth.client import MAX_ANSWER, Answer, NoAnswer, NotSent, ask, send
 from understudy.oauth.request import OAuthRequest
@@ -183,3 +185,18 @@ async def test_a_server_that_dribbles_is_given_up_in_time() -> None:
     async with answering(dribble) as origin:
         with pytest.raises(NoAnswer):
             await send(request(origin), timeout=0.3)
+
+
+async def test_an_answer_that_came_while_the_process_stood_still_is_read() -> None:
+    with serving() as server:
+        server.delay, server.answers = 0.3, [(200, b"{}")]
+        # The whole process: the answer comes meanwhile, and the time for it runs out.
+        asyncio.get_running_loop().call_later(0.15, time.sleep, 1.0)
+        assert (await ask(request(server.url), timeout=0.6)).body == b"{}"
+
+
+async def test_what_may_no_longer_be_sent_is_not() -> None:
+    with recording(answer("200 OK", b"{}")) as (origin, handler):
+        with pytest.raises(NotSent, match="stood still"):
+            await ask(request(origin), may_send=lambda: False)
+        assert handler.seen == []

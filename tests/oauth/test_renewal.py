@@ -19,7 +19,7 @@ SILENT = Transient("the login server did not answer", perhaps_spent=True)
 
 def after(outcome: Outcome, asked: Account = ADA) -> Account:
     """The account after a refresh that was sent at `NOW` and ended a second later."""
-    return settled(claimed(asked, NOW), asked, outcome, NOW + 1)
+    return settled(claimed(asked, NOW), asked, outcome, NOW + 1, NOW)
 
 
 def test_before_a_refresh_is_sent_the_account_says_so() -> None:
@@ -58,4 +58,10 @@ def test_only_an_answer_that_may_have_been_tokens_stays_unanswered() -> None:
 @pytest.mark.parametrize("outcome", [tokens("ada", mark="late"), REUSED, BUSY, SILENT], ids=repr)
 def test_no_answer_changes_an_account_that_has_got_other_tokens_meanwhile(outcome: Outcome) -> None:
     newer = replace(ADA, tokens=tokens("ada", mark="newer"))
-    assert settled(newer, ADA, outcome, NOW + 1) == newer
+    assert settled(newer, ADA, outcome, NOW + 1, NOW) == newer
+
+
+@pytest.mark.parametrize("outcome", [Transient("not sent"), Transient("no answer", perhaps_spent=True)])
+def test_trouble_does_not_touch_the_record_of_a_refresh_that_another_process_has_sent_since(outcome: Transient) -> None:
+    since = claimed(ADA, NOW + 100)
+    assert settled(since, ADA, outcome, NOW + 101, NOW) == since

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support.login_server import LoginServer, serving
 from support.logins import account, tokens
+from understudy.oauth import client
 from understudy.oauth.renewal import LOST, NeedsLogin, RefreshFailed
 from understudy.pool.account import Account, Health
 from understudy.pool.pool import over_accounts
@@ -332,6 +334,28 @@ async def test_a_holder_that_lost_its_lease_is_not_doubled_and_in_nobodys_way(
         await TokenKeeper(store, server.url).fresh(ID, time.time())
     assert (await caller).tokens == stored(store).tokens
     assert len(server.requests) == 1
+
+
+async def test_a_holder_that_stood_still_before_it_sent_anything_sends_nothing_any_more(
+    keeper: TokenKeeper,
+    store: AccountStore,
+    server: LoginServer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transport = client._transport
+
+    def suspended(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
+        """Meanwhile another process has found the record and probed."""
+        monkeypatch.undo()
+        clock.now += 61
+        (store.home / "leases" / f"{ID}.json").unlink()
+        asyncio.run(TokenKeeper(store, server.url, clock=clock).fresh(ID, clock.now))
+        return transport(proxy, authorities)
+
+    monkeypatch.setattr(client, "_transport", suspended)
+    assert (await keeper.fresh(ID, time.time())).tokens == stored(store).tokens
+    assert (len(server.requests), server.reuses) == (1, 0)
 
 
 async def test_a_login_that_comes_during_a_refresh_is_kept(

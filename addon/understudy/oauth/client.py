@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import certifi
@@ -12,6 +13,8 @@ from understudy.oauth.request import OAuthRequest
 TIMEOUT = 15.0
 """Seconds for the whole exchange."""
 CONNECT_TIMEOUT = 10.0
+CATCH_UP = 1.0
+"""Seconds more for a process that stood still meanwhile: to read what has come in time."""
 MAX_ANSWER = 1024 * 1024
 
 
@@ -52,27 +55,36 @@ async def ask(
     trusted_ca: str | None = None,
     *,
     peer: str = "the login server",
+    may_send: Callable[[], bool] = lambda: True,
 ) -> Answer:
     """Sends `request` once and gives the answer.
 
     `proxy`: URL of the HTTP proxy to go through, user and password in it. `timeout`: seconds for the whole exchange.
     `trusted_ca`: PEM file of the authorities to trust, in the place of those that come with certifi. `peer`: what the
-    errors call the other side.
+    errors call the other side. `may_send`: asked at the last moment; where it says no, NotSent is raised.
     Raises NotSent or NoAnswer, whose texts hold nothing of the request.
     """
     try:
         transport = await asyncio.to_thread(_transport, proxy, trusted_ca or certifi.where())
     except (OSError, ValueError, httpx.InvalidURL):
         raise NotSent("the proxy's address, or the file of trusted authorities, cannot be used") from None
+    exchange = asyncio.get_running_loop().create_task(_exchange(request, transport, timeout, may_send))
     try:
-        async with asyncio.timeout(timeout):
-            return await _exchange(request, transport, timeout)
+        done, _ = await asyncio.wait([exchange], timeout=timeout)
+        if not done:
+            await asyncio.wait([exchange], timeout=CATCH_UP)
+        if not exchange.done():
+            raise TimeoutError
+        return exchange.result()
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, ssl.SSLCertVerificationError) as error:
         raise NotSent(f"{peer} cannot be reached ({type(error).__name__})") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise NotSent(f"{peer}'s address cannot be used") from None
     except (httpx.HTTPError, OSError) as error:
         raise NoAnswer(f"{peer} did not answer ({type(error).__name__})") from None
+    finally:
+        exchange.cancel()
+        await asyncio.gather(exchange, return_exceptions=True)
 
 
 def _transport(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
@@ -87,11 +99,24 @@ def _transport(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
     )
 
 
-async def _exchange(request: OAuthRequest, transport: httpx.AsyncHTTPTransport, timeout: float) -> Answer:
-    limits = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
+async def _exchange(
+    request: OAuthRequest, transport: httpx.AsyncHTTPTransport, timeout: float, may_send: Callable[[], bool]
+) -> Answer:
+    async def trace(event: str, info: object) -> None:
+        if event.endswith("send_request_headers.started") and not may_send():
+            raise NotSent("this machine, or this program, stood still for too long")
+
+    # How long an answer may take is for the caller to say: these would not let it be read after a standstill.
+    limits = httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, timeout))
     client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=limits, follow_redirects=False)
     headers = [*request.headers, ("accept-encoding", "identity")]
-    async with client, client.stream(request.method, request.url, headers=headers, content=request.body) as answer:
+
+    async with (
+        client,
+        client.stream(
+            request.method, request.url, headers=headers, content=request.body, extensions={"trace": trace}
+        ) as answer,
+    ):
         body = b""
         async for chunk in answer.aiter_bytes():
             body += chunk

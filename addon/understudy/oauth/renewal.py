@@ -52,10 +52,10 @@ def claimed(account: Account, now: float) -> Account:
     return replace(account, refreshes=sending(account.refreshes, now))
 
 
-def settled(account: Account, asked: Account, outcome: Outcome, now: float) -> Account:
+def settled(account: Account, asked: Account, outcome: Outcome, now: float, noted_at: float) -> Account:
     """`account` after a refresh; as it is where it has got other tokens meanwhile, by a login or an import.
 
-    `asked`: the account as it was before that refresh.
+    `asked`: the account as it was before that refresh; `noted_at`: the `sent_at` that was written for it.
     """
     if account.tokens.refresh != asked.tokens.refresh:
         return account
@@ -65,6 +65,8 @@ def settled(account: Account, asked: Account, outcome: Outcome, now: float) -> A
     if isinstance(outcome, Rejected):
         lost = lost_at is not None and outcome.looks_spent
         return needs_login(account, LOST if lost else outcome.message, now)
+    if account.refreshes.sent_at not in (None, noted_at):
+        return account  # Another process has sent one since, and that one's record is the one that counts.
     if outcome.perhaps_spent:
         return replace(account, refreshes=unanswered(account.refreshes, outcome.reason, now))
     record = failed(account.refreshes, outcome.reason, now, lost_at=lost_at, asked=outcome.asked)

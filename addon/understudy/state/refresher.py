@@ -26,6 +26,8 @@ from understudy.wire.secret import Secret
 LEASE_WAIT = 35.0
 """Seconds to wait for another process's refresh: longer than one takes, and than a killed one's lease lives."""
 LEASE_POLL = 0.05
+LATEST = 30.0
+"""Seconds after it was noted within which a refresh is sent, or not at all: later others may have tried the token."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,9 @@ class Refresher:
     def __init__(self, store: AccountStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._unsaved: dict[Secret, tuple[Account, Outcome]] = {}
-        """By refresh token: the account as it was before the refresh, and what that brought, until it is on disk."""
+        self._unsaved: dict[Secret, tuple[Account, Outcome, float]] = {}
+        """By refresh token: the account as it was before the refresh, what that brought, and when it was noted that it
+        is sent, until it is on disk."""
 
     def holds(self, account: Account) -> bool:
         """Whether an answer for `account` has come that could not be written yet."""
@@ -76,7 +79,7 @@ class Refresher:
 
     async def save(self) -> None:
         """Writes what could not be written before. Where that fails again it is logged."""
-        for token, (asked, _) in list(self._unsaved.items()):
+        for token, (asked, _, _) in list(self._unsaved.items()):
             try:
                 await asyncio.to_thread(self._settle, token)
             except StateError as error:
@@ -98,16 +101,16 @@ class Refresher:
         """The account as it is on disk afterwards, be it with new tokens or with what went wrong."""
         # Room for the answer comes first: a disk that is full by then would cost the login.
         with await asyncio.to_thread(self._store.reserved) as room:
-            found = await asyncio.to_thread(self._claim, stale)
+            found, noted_at = await asyncio.to_thread(self._claim, stale)
             if found.tokens.access != stale.tokens.access:
                 return found
             token = found.tokens.refresh
             if token not in self._unsaved:
-                self._unsaved[token] = found, await self._redeem(found, server)
+                self._unsaved[token] = found, await self._redeem(found, server, noted_at), noted_at
             return await asyncio.to_thread(self._settle, token, room)
 
-    def _claim(self, stale: Account) -> Account:
-        """Notes on disk that a refresh is about to be sent; gives the account as it was before.
+    def _claim(self, stale: Account) -> tuple[Account, float]:
+        """Notes on disk that a refresh is about to be sent; gives the account as it was before, and when that was.
 
         Nothing is noted where it has other tokens by now, or where the answer is here already. Raises NeedsLogin, or
         RefreshFailed where no refresh may be sent.
@@ -119,14 +122,18 @@ class Refresher:
             done = self.holds(account) or account.tokens.access != stale.tokens.access
             return account if done else claimed(account, self._clock())
 
-        self._change(stale.id, claim)
-        return _find(tuple(found), stale.id)
+        noted_at = _find(self._change(stale.id, claim), stale.id).refreshes.sent_at
+        return _find(tuple(found), stale.id), noted_at or 0.0
 
-    async def _redeem(self, account: Account, server: LoginServer) -> Outcome:
-        """Sends the refresh, once."""
+    async def _redeem(self, account: Account, server: LoginServer, noted_at: float) -> Outcome:
+        """Sends the refresh, once. `noted_at`: when that was noted on disk."""
+
+        def may_send() -> bool:
+            return abs(self._clock() - noted_at) < LATEST
+
         try:
             request = refresh_request(server.issuer, account.tokens.refresh)
-            answer = await ask(request, server.proxy, trusted_ca=server.trusted_ca)
+            answer = await ask(request, server.proxy, trusted_ca=server.trusted_ca, may_send=may_send)
         except (NotSent, ValueError) as error:
             return Transient(str(error))
         except NoAnswer as error:
@@ -135,8 +142,12 @@ class Refresher:
 
     def _settle(self, token: Secret, room: Room | None = None) -> Account:
         """Puts on disk what a refresh token brought. Until that has worked it is kept. Gives the account."""
-        asked, outcome = self._unsaved[token]
-        accounts = self._change(asked.id, lambda account: settled(account, asked, outcome, self._clock()), room)
+        asked, outcome, noted_at = self._unsaved[token]
+
+        def settle(account: Account) -> Account:
+            return settled(account, asked, outcome, self._clock(), noted_at)
+
+        accounts = self._change(asked.id, settle, room)
         self._unsaved.pop(token, None)
         account = _find(accounts, asked.id)
         if isinstance(outcome, Rejected) and account.health is Health.NEEDS_LOGIN:
