@@ -212,3 +212,24 @@ async def test_where_nothing_is_due_nothing_is_written(house: House) -> None:
     before = sorted(path.name for path in house.store.home.rglob("*"))
     await ahead.look()
     assert sorted(path.name for path in house.store.home.rglob("*")) == before
+
+
+async def test_tokens_that_could_not_be_saved_are_saved_before_anything_else(house: House, server: LoginServer) -> None:
+    house.enrol(soon=200)
+    ahead = house.ahead()
+    server.delay = 0.2
+    looking = asyncio.create_task(ahead.look())
+    while not server.requests:
+        await asyncio.sleep(0.01)
+    lock = house.store.home / ".accounts.json.lock"
+    lock.unlink()
+    lock.mkdir()
+    await looking
+    lock.rmdir()
+    # A process that has found the record of the refresh, and no answer to it.
+    dead = replace(house.account("soon"), health=Health.NEEDS_LOGIN, health_reason="lost")
+    house.store.update(over_accounts(lambda _: (dead,)))
+    async with running(ahead), asyncio.timeout(10):
+        while house.account("soon").health is not Health.OK:
+            await asyncio.sleep(0.02)
+    assert house.account("soon").tokens.refresh.reveal() in server.valid

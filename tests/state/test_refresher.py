@@ -314,6 +314,18 @@ async def test_tokens_that_could_not_be_saved_are_saved_at_the_end(
     assert stored(store, "acct_bob").tokens.refresh.reveal() in server.valid
 
 
+async def test_a_login_that_others_took_for_lost_lives_again_with_the_tokens_that_could_not_be_saved(
+    keeper: TokenKeeper, store: AccountStore, server: LoginServer, clock: Clock
+) -> None:
+    used = await unsaved(keeper, store, server)
+    clock.now += 61
+    with pytest.raises(NeedsLogin, match=LOST):
+        await TokenKeeper(store, server.url, clock=clock).renew("acct_bob", used.tokens.access, clock.now)
+    await keeper.fresh("acct_bob", clock.now)
+    saved = stored(store, "acct_bob")
+    assert (saved.health, saved.tokens.refresh.reveal() in server.valid) == (Health.OK, True)
+
+
 async def test_tokens_that_cannot_be_saved_to_the_very_end_are_an_error_in_the_log(
     keeper: TokenKeeper, store: AccountStore, server: LoginServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,7 @@ class Ahead:
         await asyncio.sleep(self._timing.first)
         while True:
             try:
+                await self._keeper.save()
                 await self.look()
             except Exception as error:
                 logger.error("understudy: refreshing ahead of time failed: %s", place_of(error))

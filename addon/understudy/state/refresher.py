@@ -81,7 +81,7 @@ class Refresher:
         """Writes what could not be written before. Where that fails again it is logged."""
         for token, (asked, _, _) in list(self._unsaved.items()):
             try:
-                await asyncio.to_thread(self._settle, token)
+                await asyncio.to_thread(self._settle, asked.id, token)
             except StateError as error:
                 logger.error("understudy: the answer to the refresh of %s cannot be written: %s", asked.label, error)
 
@@ -107,7 +107,7 @@ class Refresher:
             token = found.tokens.refresh
             if token not in self._unsaved:
                 self._unsaved[token] = found, await self._redeem(found, server, noted_at), noted_at
-            return await asyncio.to_thread(self._settle, token, room)
+            return await asyncio.to_thread(self._settle, found.id, token, room)
 
     def _claim(self, stale: Account) -> tuple[Account, float]:
         """Notes on disk that a refresh is about to be sent; gives the account as it was before, and when that was.
@@ -140,9 +140,12 @@ class Refresher:
             return Transient(str(error), perhaps_spent=True)
         return read_refresh(answer.status, answer.body, account.tokens, self._clock(), answer.retry_after)
 
-    def _settle(self, token: Secret, room: Room | None = None) -> Account:
+    def _settle(self, account_id: str, token: Secret, room: Room | None = None) -> Account:
         """Puts on disk what a refresh token brought. Until that has worked it is kept. Gives the account."""
-        asked, outcome, noted_at = self._unsaved[token]
+        unsaved = self._unsaved.get(token)
+        if unsaved is None:  # It has just been done, in another thread.
+            return _find(self._store.read().accounts, account_id)
+        asked, outcome, noted_at = unsaved
 
         def settle(account: Account) -> Account:
             return settled(account, asked, outcome, self._clock(), noted_at)

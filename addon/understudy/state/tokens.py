@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from understudy.oauth.renewal import RefreshFailed, RefreshPending, refuse_dead
 from understudy.oauth.request import ISSUER
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Health
 from understudy.pool.refreshes import wait_of
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError
@@ -83,6 +83,12 @@ class TokenKeeper:
             return account
         return await self._renewed(account, patience)
 
+    async def save(self) -> None:
+        """Writes the tokens that have come and could not be written. To be called now and then: nobody else has them,
+        and whoever asks for others meanwhile takes the login for lost.
+        """
+        await self._refresher.save()
+
     async def drain(self) -> None:
         """Waits until no refresh is under way, and nothing is left to be written: to end before loses the login."""
         while self._running:
@@ -97,6 +103,9 @@ class TokenKeeper:
 
     async def _account(self, account_id: str) -> Account:
         account = await self._refresher.account(account_id)
+        if account.health is not Health.OK and self._refresher.holds(account):
+            await self.save()
+            account = await self._refresher.account(account_id)
         refuse_dead(account)
         return account
 
