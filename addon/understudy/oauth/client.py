@@ -1,6 +1,7 @@
 """The one HTTP client of our own: it has no memory, follows nothing and trusts nothing of the environment."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ CONNECT_TIMEOUT = 10.0
 CATCH_UP = 1.0
 """Seconds more for a process that stood still meanwhile: to read what has come in time."""
 MAX_ANSWER = 1024 * 1024
+
+for chatty in ("httpx", "httpcore"):
+    # A line for each answer, before anybody has it: mitmproxy ends at once where a line cannot be printed.
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class NotSent(Exception):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ class Understudy:
         loop = asyncio.get_running_loop()
         for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh()):
             self._tasks.append(loop.create_task(work))
+        end_at_hang_up(loop)
         for line in (*self._done_at_start, self._banner()):
             logger.info("understudy: %s", line)
 
@@ -256,6 +258,17 @@ class Understudy:
         if not may_serve:
             return f"{calls} will be refused: codex_account names {settings.account!r}, and no account is called so"
         return f"{calls} are carried out by {', '.join(account.label for account in may_serve)}"
+
+
+def end_at_hang_up(loop: asyncio.AbstractEventLoop) -> None:
+    """A terminal that is closed ends the proxy in good order, as mitmproxy has it for other signals: a refresh that is
+    cut off loses the login. Where the signal is ignored, as under nohup, it stays so.
+    """
+    try:
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            loop.add_signal_handler(signal.SIGHUP, ctx.master.shutdown)
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+        pass  # Windows has none, and only the main thread may do this.
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The one way our files are read and written: private from the first byte, whole or not at all, one writer a time."""
 
+import logging
 import os
 import secrets
 import stat
@@ -16,6 +17,10 @@ MAX_SIZE = 16 * 1024 * 1024
 """Bytes that a file of ours may have: a pool of a hundred accounts has a few hundred thousand."""
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another writer. A write takes milliseconds, and a lock ends with its process."""
+
+
+# It tells of every lock, and what mitmproxy can no longer print would fail the write that the lock is for.
+logging.getLogger("filelock").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
+from typing import TypeVar
 
 from understudy.oauth.client import NoAnswer, NotSent, ask
 from understudy.oauth.refresh import Outcome, Rejected, Transient, read_refresh, refresh_request
@@ -28,6 +31,8 @@ LEASE_WAIT = 35.0
 LEASE_POLL = 0.05
 LATEST = 30.0
 """Seconds after it was noted within which a refresh is sent, or not at all: later others may have tried the token."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +110,15 @@ class Refresher:
             if found.tokens.access != stale.tokens.access:
                 return found
             token = found.tokens.refresh
-            if token not in self._unsaved:
-                self._unsaved[token] = found, await self._redeem(found, server, noted_at), noted_at
-            return await asyncio.to_thread(self._settle, found.id, token, room)
+            if token in self._unsaved:
+                return await asyncio.to_thread(self._settle, found.id, token, room)
+            return await to_the_end(lambda: self._exchange(found, server, noted_at, room))
+
+    def _exchange(self, account: Account, server: LoginServer, noted_at: float, room: Room) -> Account:
+        """Sends the refresh and puts on disk what it brought, in a thread of its own."""
+        outcome = asyncio.run(self._redeem(account, server, noted_at))
+        self._unsaved[account.tokens.refresh] = account, outcome, noted_at
+        return self._settle(account.id, account.tokens.refresh, room)
 
     def _claim(self, stale: Account) -> tuple[Account, float]:
         """Notes on disk that a refresh is about to be sent; gives the account as it was before, and when that was.
@@ -162,6 +173,24 @@ class Refresher:
             return tuple(change(account) if account.id == account_id else account for account in accounts)
 
         return self._store.update(over_accounts(changed), room).accounts
+
+
+def to_the_end(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Does `work` in a thread that nothing cuts off, short of a signal that kills: mitmproxy ends its event loop, with
+    all tasks, at the first line that it cannot print, as when its terminal has been closed.
+    """
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    # No daemon: the interpreter waits for it.
+    Thread(target=do, name="understudy-refresh", daemon=False).start()
+    return asyncio.wrap_future(done)
 
 
 def _find(accounts: Accounts, account_id: str) -> Account:

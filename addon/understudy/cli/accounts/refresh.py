@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_network(arguments)
     accounts = chosen(store().read(), arguments.labels)
     wanted = [account for account in accounts if account.enabled or arguments.labels]
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            # As Ctrl-C: what is under way comes to its end.
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     outcomes = asyncio.run(_renew_all(wanted, settings, quiet=arguments.json))
     QuotaCache(home()).sync(store().read())
     if arguments.json:
