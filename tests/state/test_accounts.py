@@ -184,6 +184,7 @@ def damaged(store: AccountStore) -> dict[str, bytes]:
         "token of the wrong type": good.replace(b'"rt_canary-of-tests-refresh-ada-x"', b'["rt_canary"]'),
         "account id with line break": good.replace(b'"ws-ada"', b'"ws\\r\\nada"'),
         "two of one label": good.replace(b'"label": "bob"', b'"label": "ADA"'),
+        "a name twice": good.rstrip().removesuffix(b"}") + b', "accounts": []}',
         "two of one id": good.replace(b'"id": "acct_bob"', b'"id": "acct_ada"'),
     }
 
@@ -207,6 +208,7 @@ DAMAGES = [
     "token of the wrong type",
     "account id with line break",
     "two of one label",
+    "a name twice",
     "two of one id",
 ]
 

@@ -190,7 +190,14 @@ def _document(data: bytes) -> dict[str, object]:
         document = loads(data)
     except ValueError:
         raise ValueError("it is not JSON") from None
+    json.loads(data, object_pairs_hook=_each_once)
     return document if isinstance(document, dict) else {}
+
+
+def _each_once(members: list[tuple[str, object]]) -> None:
+    """We never write a name twice; of two lists of accounts, say, one would be dropped in silence."""
+    if len({name for name, _ in members}) != len(members):
+        raise ValueError("a name in it comes twice")
 
 
 def _version(document: dict[str, object]) -> int:
