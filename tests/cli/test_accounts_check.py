@@ -71,6 +71,15 @@ def ask(understudy: Understudy, sandbox: Sandbox) -> Ask:
     return lambda *words: understudy("accounts", *words, *network)
 
 
+def test_what_a_check_finds_is_said_also_where_the_status_cannot_show_it(
+    ask: Ask, store: AccountStore, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / ".quota.json.lock").mkdir()
+    said = ask("check", "work")
+    assert said.code == 0 and said.out.startswith("work: works")
+    assert "status` does not show this yet" in caplog.text
+
+
 def revoke(sandbox: Sandbox, label: str) -> None:
     """The login is ended elsewhere."""
     token = {"token": sandbox.tokens(label).refresh, "token_type_hint": "refresh_token", "client_id": CLIENT_ID}

@@ -72,7 +72,7 @@ def test_what_cannot_be_put_into_the_status_keeps_no_login_alive(
     (home / ".quota.json.lock").mkdir()
     code, output = logout(home, "work", sandbox.issuer)
     assert (code, labels(store)) == (0, ["home"])
-    assert "status` does not show this change yet" in output and "ended at ChatGPT" in output
+    assert "status` does not show this yet" in output and "ended at ChatGPT" in output
     assert ask(sandbox, "work").status_code == 401
 
 

@@ -76,12 +76,12 @@ class QuotaCache:
             if new != old:
                 files.write(self.path, _encode(new), durable=False)
 
-    def sync(self, pool: Pool) -> None:
-        """Brings the cache in line with the pool; for whoever has changed the pool, and must not be told otherwise."""
+    def sync(self, pool: Pool, snapshots: Iterable[tuple[str, Snapshot]] = ()) -> None:
+        """As `record`, for whoever has done what matters and must not be told otherwise: trouble is logged."""
         try:
-            self.record((), pool.accounts, pool.pin)
+            self.record(snapshots, pool.accounts, pool.pin)
         except StateError as error:
-            logger.warning("understudy: `understudy status` does not show this change yet: %s", error)
+            logger.warning("understudy: `understudy status` does not show this yet: %s", error)
 
 
 def _entry(account: Account, known: Entry | None, pin: Pin | None) -> Entry:

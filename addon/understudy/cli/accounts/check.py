@@ -97,8 +97,7 @@ def _keep(account: Account, finding: "Finding") -> None:
     from understudy.oauth.usage import Verdict
 
     if finding.snapshot is not None:
-        pool = store().read()
-        QuotaCache(home()).record([(account.id, finding.snapshot)], pool.accounts, pool.pin)
+        QuotaCache(home()).sync(store().read(), [(account.id, finding.snapshot)])
     if finding.verdict is Verdict.NEEDS_LOGIN and account.health is Health.OK:
         change_pool(over_accounts(lambda accounts: tuple(_ended(one, account) for one in accounts)))
 
