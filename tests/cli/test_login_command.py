@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -136,10 +136,14 @@ def test_the_account_can_be_given_a_label(home: Path, sandbox: Sandbox, login: L
     with login(sandbox, "--no-browser", "--label", "mine") as command:
         assert "Added mine" in by_browser(command)
         assert command.end() == 0
+    with login(sandbox, "--no-browser", "--label", "mine") as command:
+        assert "Added team-ada" in by_browser(command, "account:team")
+        assert command.end() == 0
+    assert "to rename: understudy accounts label team-ada NAME" in command.output
     with login(sandbox, "--no-browser", "--label", "two words") as command:
         assert command.end() == 2
     assert "not a label: 'two words'" in command.output
-    assert labels(home) == ["mine"]
+    assert labels(home) == ["mine", "team-ada"]
 
 
 def test_what_is_no_workspace_is_wrong_use(sandbox: Sandbox, login: Login) -> None:
@@ -252,8 +256,8 @@ def test_the_second_port_is_used_where_the_first_is_taken(home: Path, sandbox: S
 
 def test_ctrl_c_ends_the_wait(home: Path, sandbox: Sandbox, login: Login) -> None:
     with login(sandbox, "--no-browser") as command:
-        url_of(command)
-        command.line_with("Waiting for 5 min")
+        redirect = parse_qs(urlsplit(url_of(command)).query)["redirect_uri"][0]
+        assert come_back(redirect).status_code == 400, "it waits by now"
         command.interrupt()
         assert command.end() == 1
     assert "interrupted" in command.output and "Traceback" not in command.output and labels(home) == []

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from support.backstage import Backstage
+from support.hosts import curl
 from support.keychain import PrivateKeychain
 from support.proxy import clean_environment
 from support.theatre import Theatre, eventually, opened_theatre, roles
 from understudy.pool.account import Account
+from understudy.pool.edits import enable
 from understudy.pool.pool import over_accounts
 from understudy.sandbox.server import Sandbox
+from understudy.state.accounts import AccountStore
 
 ANSWER = {"do": "answer"}
 
@@ -48,6 +51,25 @@ def test_tokens_move_into_the_keychain_and_are_refreshed_there(theatre: Theatre,
     assert renewed.tokens.refresh != first.tokens.refresh
     assert in_no_file(theatre.proxy.home, renewed)
     assert len(keychain.entries()) == 1
+
+
+def test_tokens_move_as_soon_as_a_proxy_runs_and_stay_where_one_has_no_option(
+    tmp_path: Path, confdir_template: Path, authority_file: Path, keychain: PrivateKeychain
+) -> None:
+    stage = Backstage(tmp_path, confdir_template, authority_file)
+    with Sandbox({"accounts": {"work": {}}}) as sandbox:
+        stage.enrol(sandbox)
+        [account] = AccountStore(stage.home).read().accounts
+        assert not in_no_file(stage.home, account)
+        with stage.proxy(sandbox, options={"codex_keyring": "true"}):
+            eventually(lambda: in_no_file(stage.home, account))
+        with stage.proxy(sandbox) as proxy:
+            AccountStore(stage.home).update(lambda pool: enable(pool, account.id, False))
+            eventually(lambda: curl(proxy, {"model": "gpt-5.5", "input": "hi"}).status == 503)  # it has read the pool
+        assert in_no_file(stage.home, account)
+        with stage.proxy(sandbox, options={"codex_keyring": "false"}):
+            eventually(lambda: not in_no_file(stage.home, account))
+        assert not keychain.entries()
 
 
 def test_commands_find_tokens_in_the_keychain_and_remove_them_there(

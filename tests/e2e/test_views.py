@@ -288,7 +288,7 @@ class TestMitmweb:
         assert window.ask(ASKED).status == 200
         assert [entry.account for entry in window.sandbox.journal.responses()] == ["home"]
         assert command("codex.use", "home", "soft") == "home is preferred"
-        assert command("codex.unpin") == "no account is pinned"
+        assert command("codex.unpin") == "the pin is taken away"
         assert command("codex.disable", "work") == "work is disabled"
         assert shown() == [("work", None, False), ("home", None, True)]
         assert command("codex.enable", "work") == "work is enabled"

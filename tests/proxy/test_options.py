@@ -15,7 +15,15 @@ from mitmproxy.options import Options
 
 from support.backstage import Backstage
 from support.proxy import SCRIPT, clean_environment
-from understudy.proxy.options import OPTIONS, Settings, add_options, read_hosts, read_settings, turn_on_needs
+from understudy.proxy.options import (
+    OPTIONS,
+    Settings,
+    add_options,
+    read_hosts,
+    read_offline,
+    read_settings,
+    turn_on_needs,
+)
 
 
 def options_with(**values: object) -> Any:
@@ -171,3 +179,31 @@ def test_mitmproxy_does_not_start_with_a_bad_one_and_says_why(
     )
     assert done.returncode == 1
     assert told in done.stdout + done.stderr
+
+
+def test_the_commands_take_the_proxy_and_its_credentials_as_mitmproxy_does(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("upstream_auth: ada:secret\nweb_port: 9\n")
+    settings = read_offline(["mode=upstream:http://127.0.0.1:3128"], str(tmp_path))
+    assert settings.upstream_proxy == "http://ada:secret@127.0.0.1:3128"
+    assert read_offline(["mode=upstream:http://127.0.0.1:3128"], str(tmp_path / "none")).upstream_proxy == (
+        "http://127.0.0.1:3128"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("codex_isuer=http://127.0.0.1:1", "there is no option codex_isuer"),
+        ("nonsense=1", "no option nonsense"),
+        ("mode=upstream:", "mode: "),
+        ("codex_issuer=http://example.com", "codex_issuer: "),
+    ],
+)
+def test_what_the_commands_cannot_take_is_an_error_and_nobody_is_asked(setting: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match=said):
+        read_offline([setting], str(tmp_path))
+
+
+def test_tokens_stay_where_they_are_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    assert read_offline([], str(tmp_path)).keyring is None
+    assert read_offline(["codex_keyring=false"], str(tmp_path)).keyring is False

@@ -101,4 +101,4 @@ def test_a_backend_that_keeps_secrets_in_the_open_is_refused() -> None:
 
 def test_without_the_library_the_error_says_what_to_install() -> None:
     said = checked("import sys; sys.modules['keyring'] = None\n" + CHECK)
-    assert said == "StateError the keychain needs a library: pip install 'understudy[keyring]'\n"
+    assert said == "StateError the keychain needs a library: pip install '.[keyring]' in Understudy's folder\n"

@@ -91,7 +91,7 @@ class Http2Host:
 
     def _take(self, event: object) -> None:
         if isinstance(event, h2.events.ResponseReceived):
-            self._heads[event.stream_id] = dict(event.headers)
+            self._heads[event.stream_id] = {str(name): str(value) for name, value in event.headers}
         elif isinstance(event, h2.events.DataReceived):
             self._pieces[event.stream_id].append((time.monotonic(), event.data))
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

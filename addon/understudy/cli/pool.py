@@ -24,14 +24,14 @@ HOW_TO_ADD = f"""\
 NO_ACCOUNTS = f"There are no accounts. To add one:\n\n{HOW_TO_ADD}"
 
 
-def store() -> "AccountStore":
-    """The pool's store, in the user's folder."""
+def store(keyring: bool | None = None) -> "AccountStore":
+    """The pool's store, in the user's folder. `keyring`: see `AccountStore`."""
     from understudy.state.accounts import AccountStore
 
-    return AccountStore(home())
+    return AccountStore(home(), keyring)
 
 
-def change_pool(change: Callable[[Pool], Pool]) -> Pool:
+def change_pool(change: Callable[[Pool], Pool], keyring: bool | None = None) -> Pool:
     """Changes the pool on disk, and what the status shows of it; a running proxy sees it at its next request.
 
     Raises CannotDo where `change` raises ValueError, and StateError.
@@ -39,7 +39,7 @@ def change_pool(change: Callable[[Pool], Pool]) -> Pool:
     from understudy.state.quota import QuotaCache
 
     try:
-        pool = store().update(change)
+        pool = store(keyring).update(change)
     except ValueError as error:
         raise CannotDo(str(error)) from None
     QuotaCache(home()).sync(pool)
@@ -81,7 +81,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CannotDo(f"{question} Say --yes to do it without being asked.")
+        raise CannotDo(f"{question} There is nobody to ask: say --yes to do it.")
     print(f"{question} [y/N] ", end="", flush=True, file=sys.stderr)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CannotDo("nothing was changed")

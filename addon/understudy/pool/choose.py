@@ -91,7 +91,7 @@ def candidates(accounts: Sequence[Account], pin: Pin | None) -> Sequence[Account
 
 def is_named(account: Account, name: str) -> bool:
     """Whether the user can mean `account` by `name`: its label, our id, or ChatGPT's account id."""
-    return name in (account.label, account.id, account.account_id)
+    return name.casefold() == account.label.casefold() or name in (account.id, account.account_id)
 
 
 def find(accounts: Collection[Account], name: str) -> Account | None:

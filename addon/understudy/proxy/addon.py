@@ -81,6 +81,7 @@ class Understudy:
         loop = asyncio.get_running_loop()
         for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh()):
             self._tasks.append(loop.create_task(work))
+        self._dispatcher.roster.stir()
         end_at_hang_up(loop)
         for line in (*self._done_at_start, self._banner()):
             logger.info("understudy: %s", line)
@@ -191,7 +192,7 @@ class Understudy:
     def codex_unpin(self) -> str:
         """Takes the pin away: the accounts are chosen again."""
         self._edit(edits.unpin)
-        return "no account is pinned"
+        return "the pin is taken away"
 
     @command.command("codex.enable")
     def codex_enable(self, label: str) -> str:
@@ -252,6 +253,8 @@ class Understudy:
     def _banner(self) -> str:
         settings, accounts = self._dispatcher.settings, self._dispatcher.roster.accounts()
         calls = f"calls of POST /v1/responses on {', '.join(sorted(settings.hosts))}"
+        if self._dispatcher.roster.trouble:
+            return f"{calls} will be refused: the accounts cannot be read"
         if not accounts:
             return f"{calls} will be refused: the pool is empty. Add an account: {refusals.ADD_ACCOUNT}"
         may_serve = candidates(accounts, self._dispatcher.pin())

@@ -51,7 +51,7 @@ OPTIONS = (
         "codex_keyring",
         bool,
         False,
-        "Keep the accounts' tokens in the operating system's keychain. Needs pip install 'understudy[keyring]'.",
+        "Keep the accounts' tokens in the operating system's keychain (extra `keyring`). Unset: where they are.",
     ),
     Option("codex_decrypt_all", bool, False, "Open TLS to other hosts as well, to debug other traffic in mitmproxy."),
 )
@@ -73,7 +73,8 @@ class Settings:
     record: int
     hold: float
     stall_timeout: float
-    keyring: bool
+    keyring: bool | None
+    """Whether tokens are to be in the keychain; None: the user has not said, and they stay where they are."""
     upstream_proxy: str | None = field(repr=False)
     """The URL, credentials included, of the proxy that upstream mode goes through: token refreshes take it as well."""
     trusted_ca: str | None
@@ -89,8 +90,12 @@ def add_options(loader: Loader) -> None:
             loader.master.options.process_deferred()
         except exceptions.OptionsError as error:
             raise exceptions.OptionsError(f"{option.name}: {error}") from None
+    _refuse_unknown(loader.master.options)
+
+
+def _refuse_unknown(options: optmanager.OptManager) -> None:
     known = [option.name for option in OPTIONS]
-    for name in loader.master.options.deferred:
+    for name in options.deferred:
         if name.startswith("codex_") and name not in known:
             raise exceptions.OptionsError(f"there is no option {name} (there are: {', '.join(known)})")
 
@@ -103,7 +108,13 @@ def read_offline(settings: Sequence[str], confdir: str = CONF_DIR) -> Settings:
     offline.set(*settings, defer=True)
     for option in OPTIONS:
         offline.add_option(option.name, option.type, option.default, option.help)
+    # It belongs to an addon of mitmproxy's.
+    offline.add_option("upstream_auth", str | None, None, "")
     offline.process_deferred()
+    _refuse_unknown(offline)
+    for name in (setting.partition("=")[0] for setting in settings):
+        if name in offline.deferred:
+            raise exceptions.OptionsError(f"the commands know no option {name}")
     return read_settings(offline)
 
 
@@ -121,7 +132,9 @@ def read_settings(options: Any) -> Settings:
         record=_checked("codex_record", read_size, options.codex_record),
         hold=_checked("codex_hold", read_seconds, options.codex_hold),
         stall_timeout=_checked("codex_stall_timeout", read_timeout, options.codex_stall_timeout),
-        keyring=_checked("codex_keyring", read_keyring, options.codex_keyring),
+        keyring=_checked("codex_keyring", read_keyring, options.codex_keyring)
+        if chosen_by_user(options, "codex_keyring")
+        else None,
         upstream_proxy=_upstream_proxy(options),
         trusted_ca=str(Path(trusted).expanduser()) if (trusted := options.ssl_verify_upstream_trusted_ca) else None,
     )
@@ -203,7 +216,7 @@ def _checked(name: str, read: Callable[[Any], T], value: Any) -> T:
 
 
 def _upstream_proxy(options: Any) -> str | None:
-    modes = [mode_specs.ProxyMode.parse(mode) for mode in options.mode]
+    modes = [_checked("mode", mode_specs.ProxyMode.parse, mode) for mode in options.mode]
     upstream = next((mode for mode in modes if isinstance(mode, mode_specs.UpstreamMode)), None)
     if upstream is None:
         return None
@@ -215,7 +228,7 @@ def _upstream_proxy(options: Any) -> str | None:
 
 NEEDS = {
     "connection_strategy": ("lazy", "no connection is made before it is known where a request goes"),
-    "listen_host": ("127.0.0.1", "connections from other machines are refused in any case"),
+    "listen_host": ("127.0.0.1", "connections from other machines are closed at once in any case"),
 }
 """mitmproxy's own options that the addon turns on, and why."""
 

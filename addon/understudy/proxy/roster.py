@@ -40,7 +40,8 @@ class Roster:
         self._pending: list[tuple[str, Change]] = []
         self._snapshots: dict[str, Snapshot] = {}
         self._used: dict[str, float] = {}
-        self._trouble = ""
+        self.trouble = ""
+        """Why the pool cannot be read or written, in words for the user; empty while it can."""
         self._news = asyncio.Event()
         self._writing = threading.Lock()
 
@@ -86,7 +87,7 @@ class Roster:
             self._news.set()
 
     def stir(self) -> None:
-        """The pool on disk has changed, and the status has to show it: the cache is written soon."""
+        """The pool is on disk as it should be soon, and so is what the status shows of it."""
         self._news.set()
 
     async def keep_writing(self) -> None:
@@ -105,11 +106,10 @@ class Roster:
         with self._writing:
             pending, snapshots = list(self._pending), dict(self._snapshots)
             try:
-                if pending:
-                    self._store.update(over_accounts(_all(pending)))
-                    del self._pending[: len(pending)]
-                    pending = []
-                pool = self.pool()
+                # Also where nothing is pending: a pool that cannot be read must not pass for an empty one.
+                pool = self._store.update(over_accounts(_all(pending)))
+                del self._pending[: len(pending)]
+                pending = []
                 self._quota.record(snapshots.items(), tuple(map(self._used_last, pool.accounts)), pool.pin)
                 self._snapshots = {k: v for k, v in self._snapshots.items() if snapshots.get(k) is not v}
             except (StateError, OSError) as error:
@@ -120,7 +120,7 @@ class Roster:
                 del self._pending[: len(pending)]
                 logger.error("understudy: %d changes of accounts were lost: %s", len(pending), place_of(error))
                 return False
-            self._trouble = ""
+            self.trouble = ""
             return True
 
     def status(self) -> dict[str, object]:
@@ -132,8 +132,8 @@ class Roster:
         return account if last is None else used(account, last, resolution=0.0)
 
     def _complain(self, error: Exception) -> None:
-        if str(error) != self._trouble:
-            self._trouble = str(error)
+        if str(error) != self.trouble:
+            self.trouble = str(error)
             logger.error("understudy: %s", error)
 
 

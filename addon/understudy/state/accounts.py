@@ -86,6 +86,8 @@ class AccountStore:
     def update(self, change: Change, room: Room | None = None) -> Pool:
         """Puts `change(pool)` in the pool's place, its revision one higher, and gives what is on disk afterwards.
 
+        Where nothing is changed nothing is written, but for tokens that are not where `keyring` wants them.
+
         `change` is given what is on disk at that moment, whoever wrote it, and no other writer comes in between; it
         must not call the store. Accounts that it does not name are not brought back. `room`: see `reserved()`. Raises
         as `read()` does, and ValueError where what it gives could not be read back: then nothing is written.
@@ -93,7 +95,7 @@ class AccountStore:
         with files.locked(self.path):
             stamp, found = self._load_or_quarantine()
             pool = mark_missing(change(found.pool))
-            if pool != found.pool:
+            if pool != found.pool or self._vault.misplaces(found):
                 pool = replace(pool, revision=found.pool.revision + 1)
                 stamp = self._write(pool, found, room)
             self._known = stamp, pool

@@ -96,7 +96,7 @@ def _backend() -> "KeyringBackend":
     try:
         from keyring import core
     except ImportError:
-        raise StateError("the keychain needs a library: pip install 'understudy[keyring]'") from None
+        raise StateError("the keychain needs a library: pip install '.[keyring]' in Understudy's folder") from None
     # What it recommends encrypts. Others, which keep secrets in a plain file or nowhere, a user may have configured.
     core.init_backend(core.recommended)
     backend = core.get_keyring()

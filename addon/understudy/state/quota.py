@@ -109,7 +109,10 @@ def _encode(entries: tuple[Entry, ...]) -> bytes:
 
 def _decode(data: bytes) -> tuple[Entry, ...]:
     """Raises ValueError for whatever is not as `_encode` writes it."""
-    document = _object(loads(data))
+    try:
+        document = _object(loads(data))
+    except ValueError:
+        raise ValueError("they are not JSON as it is written here") from None
     if document.get("version") != VERSION:
         raise ValueError("it was written by another version")
     return tuple(_read_entry(_object(value)) for value in _list(document.get("accounts")))

@@ -40,7 +40,7 @@ class TokenKeeper:
         self.proxy = proxy
         self.trusted_ca = trusted_ca
         # A view of its own: what is read here is still news to whoever watches the other for changes.
-        self._refresher = Refresher(AccountStore(store.home), clock)
+        self._refresher = Refresher(AccountStore(store.home, store.keyring), clock)
         self._clock = clock
         self._running: dict[str, asyncio.Task[Account]] = {}
 

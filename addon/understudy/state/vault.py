@@ -74,6 +74,13 @@ class Vault:
         entries |= self._moved([account for account in pool.accounts if account.id not in entries])
         return schema.encode(pool, entries), entries
 
+    def misplaces(self, found: Opened) -> bool:
+        """Whether tokens lie in the file that belong in the keychain, or the other way round."""
+        if self.keyring is None:
+            return False
+        present = {account.id for account in found.pool.accounts if account.tokens != NO_TOKENS}
+        return bool(present - set(found.entries) if self.keyring else present & set(found.entries))
+
     def forget(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:
         """Deletes the entries that the file names no more."""
         try:

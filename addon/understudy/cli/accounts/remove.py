@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Asks, and removes the accounts. Exit code 0, 1 or 2."""
     if arguments.all is bool(arguments.labels):
-        raise WrongUse("name the accounts to remove, or say --all")
+        raise WrongUse("name the accounts to remove, or say --all, and not both")
     pools = store()
     accounts = chosen(pools.read(), arguments.labels)
     confirm(f"Remove {', '.join(map(about, accounts))}?", arguments.yes)

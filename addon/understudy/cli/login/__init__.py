@@ -49,13 +49,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Logs in, and says what became of it. Exit code 0; raises CannotDo, WrongUse and StateError for all else."""
     from understudy.cli.login.server import Server
 
-    # A pool that cannot be read is to be said before the user has logged in for nothing.
+    # A pool that cannot be read or written is to be said before the user has logged in for nothing.
     accounts = store().read().accounts
+    store().reserved().release()
     workspace = None if arguments.workspace is None else find_workspace(accounts, arguments.workspace)
     if arguments.label is not None and not is_label(arguments.label):
         raise WrongUse(f"not a label: {safe_text(arguments.label)!r} ({FORM})")
     kept = _log_in(arguments, Server(read_network(arguments), workspace, arguments.label))
     print(f"{kept.change} {about(kept.account)}{': it is enabled again' if kept.enabled else ''}")
+    if kept.hint:
+        print(kept.hint)
     print(NEXT, end="")
     return 0
 

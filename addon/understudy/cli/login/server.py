@@ -27,6 +27,8 @@ class Kept:
     account: Account
     change: str
     enabled: bool
+    hint: str = ""
+    """What the user may want to do about it; a sentence or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +62,31 @@ class Server:
             raise CannotDo(f"{login.message if isinstance(login, Refused) else login.reason}. {AGAIN}")
         if self.workspace not in (None, login.claims.account_id):
             raise CannotDo(f"this login is for another workspace than {self.workspace}. {AGAIN}")
-        return keep(login, self.label)
+        return keep(login, self.label, self.settings.keyring)
 
 
-def keep(login: Login, label: str | None = None) -> Kept:
-    """Puts a fresh login into the pool, as `label`. Raises CannotDo and StateError."""
+def keep(login: Login, label: str | None = None, keyring: bool | None = None) -> Kept:
+    """Puts a fresh login into the pool, as `label` if that is to be had. Raises CannotDo and StateError."""
     found: list[tuple[Enrolled, Accounts]] = []
 
     def change(accounts: Accounts) -> Accounts:
-        enrolled = enrol(accounts, login, f"acct_{uuid.uuid4().hex[:12]}", label, now=time.time(), fresh=True)
+        enrolled = _enrolled(accounts, login, label)
         found.append((enrolled, accounts))
         return enrolled.accounts
 
-    change_pool(over_accounts(change))
+    change_pool(over_accounts(change), keyring)
     enrolled, before = found[-1]
-    disabled = any(account.id == enrolled.account.id and not account.enabled for account in before)
-    return Kept(enrolled.account, enrolled.change.value, disabled)
+    account = enrolled.account
+    disabled = any(known.id == account.id and not known.enabled for known in before)
+    refused = label is not None and account.label != label
+    hint = f"Another account is called {label}; to rename: understudy accounts label {account.label} NAME"
+    return Kept(account, enrolled.change.value, disabled, hint if refused else "")
+
+
+def _enrolled(accounts: Accounts, login: Login, label: str | None) -> Enrolled:
+    new_id, now = f"acct_{uuid.uuid4().hex[:12]}", time.time()
+    try:
+        return enrol(accounts, login, new_id, label, now=now, fresh=True)
+    except ValueError:
+        # The user has logged in by now: that is not thrown away for a name.
+        return enrol(accounts, login, new_id, now=now, fresh=True)
