@@ -77,7 +77,7 @@ async def running(ahead: Ahead) -> AsyncIterator[None]:
 
 
 async def test_whoever_has_little_life_left_is_refreshed_and_the_first_to_end_comes_first(house: House) -> None:
-    house.enrol(later=301, soon=200, over=-5, sooner=100)
+    house.enrol(later=310, soon=200, over=-5, sooner=100)
     await house.ahead().look()
     assert house.renewed() == ["over", "sooner", "soon"]
 
