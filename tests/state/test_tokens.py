@@ -254,8 +254,9 @@ async def test_a_refresh_keeps_what_the_user_changed_meanwhile(store: AccountSto
 
 async def test_tokens_of_another_account_are_not_taken(store: AccountStore, server: LoginServer) -> None:
     server.valid[stored(store).tokens.refresh.reveal()] = "mallory"
-    with pytest.raises(NeedsLogin, match="another account"):
+    with pytest.raises(RefreshFailed, match="another account"):
         await TokenKeeper(store, server.url).fresh(ID, time.time())
+    assert stored(store).health is Health.OK
     assert stored(store).tokens == account("ada", expires_at=stored(store).tokens.expires_at).tokens
 
 

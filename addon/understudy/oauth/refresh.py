@@ -98,7 +98,7 @@ def read_refresh(status: int, body: bytes, tokens: Tokens, now: float, retry_aft
         return Transient("the login server's answer has an unusable token", perhaps_spent=True)
     access, refresh, id_token = (Secret(text) for text in texts)
     if access and _of_another_account(access, tokens):
-        return Rejected("account_mismatch", "the login server answered with another account's tokens")
+        return Transient("the login server answered with another account's tokens", perhaps_spent=True)
     return Tokens(
         access=access or tokens.access,
         refresh=refresh or tokens.refresh,

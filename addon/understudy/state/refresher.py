@@ -144,8 +144,11 @@ class Refresher:
 
         try:
             request = refresh_request(server.issuer, account.tokens.refresh)
+        except ValueError as error:
+            return Transient(str(error))
+        try:
             answer = await ask(request, server.proxy, trusted_ca=server.trusted_ca, may_send=may_send)
-        except (NotSent, ValueError) as error:
+        except NotSent as error:
             return Transient(str(error))
         except NoAnswer as error:
             return Transient(str(error), perhaps_spent=True)
