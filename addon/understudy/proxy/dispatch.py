@@ -201,14 +201,16 @@ class Dispatcher:
     ) -> Attempt | None:
         """An attempt on `account` with a fresh token; None, and the account passed over, where it has none."""
         assert turn.request is not None
-        patience = PATIENCE if self._others_can_serve(turn, account) else None
         if instead_of is None and account.tokens.access in turn.refused:
             instead_of = account.tokens.access
+        now = time.time()
+        usable = instead_of is None and self.keeper.is_fresh(account, now)
+        patience = PATIENCE if not usable and self._others_can_serve(turn, account) else None
         try:
             if instead_of is not None:
-                account = await self.keeper.renew(account.id, instead_of, time.time(), patience)
-            elif not self.keeper.is_fresh(account, time.time()):
-                account = await self.keeper.fresh(account.id, time.time(), patience)
+                account = await self.keeper.renew(account.id, instead_of, now, patience)
+            elif not usable:
+                account = await self.keeper.fresh(account.id, now, patience)
         except NeedsLogin as error:
             self.roster.stir()
             turn.passed_over[account.id] = Obstacle(account.label, Cause.UNUSABLE, f"needs login ({error.reason})")

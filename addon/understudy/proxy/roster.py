@@ -42,6 +42,8 @@ class Roster:
         self._used: dict[str, float] = {}
         self.trouble = ""
         """Why the pool cannot be read or written, in words for the user; empty while it can."""
+        self._settled = False
+        """Whether the pool was written once by this process: so tokens come where `codex_keyring` wants them."""
         self._news = asyncio.Event()
         self._writing = threading.Lock()
 
@@ -106,8 +108,10 @@ class Roster:
         with self._writing:
             pending, snapshots = list(self._pending), dict(self._snapshots)
             try:
-                # Also where nothing is pending: a pool that cannot be read must not pass for an empty one.
-                pool = self._store.update(over_accounts(_all(pending)))
+                # Either raises where the pool cannot be read: it must not pass for an empty one.
+                change = over_accounts(_all(pending))
+                pool = self._store.read() if self._settled and not pending else self._store.update(change)
+                self._settled = True
                 del self._pending[: len(pending)]
                 pending = []
                 self._quota.record(snapshots.items(), tuple(map(self._used_last, pool.accounts)), pool.pin)
