@@ -14,7 +14,7 @@ import trustme
 
 from support.login_server import serving
 from support.logins import CANARY
-from understudy.oauth.client import MAX_ANSWER, Answer, NoAnswer, NotSent, ask, send
+from understudy.oauth.client import MAX_ANSWER, Answer, NoAnswer, NotSent, Route, ask, send
 from understudy.oauth.request import OAuthRequest
 
 SECRET_BODY = f'{{"refresh_token": "rt_{CANARY}"}}'.encode()
@@ -94,7 +94,7 @@ async def test_a_redirect_is_not_followed_and_cookies_are_not_kept() -> None:
 async def test_the_proxy_it_is_told_of_is_used() -> None:
     with recording(answer("200 OK", b"by proxy")) as (proxy, recorder):
         user = proxy.replace("http://", "http://user:pass@")
-        assert await send(request("http://127.0.0.1:1"), proxy=user) == (200, b"by proxy")
+        assert await send(request("http://127.0.0.1:1"), Route(user)) == (200, b"by proxy")
     path, headers, _ = recorder.seen[0]
     assert path == "http://127.0.0.1:1/oauth/token"
     assert headers["proxy-authorization"] == "Basic dXNlcjpwYXNz"
@@ -110,7 +110,7 @@ async def test_a_server_that_is_not_there_was_sent_nothing() -> None:
 )
 async def test_a_proxy_that_cannot_be_used_was_sent_nothing(proxy: str) -> None:
     with pytest.raises(NotSent) as caught:
-        await send(request("https://127.0.0.1:1"), proxy=proxy)
+        await send(request("https://127.0.0.1:1"), Route(proxy))
     assert CANARY not in str(caught.value)
 
 
@@ -125,7 +125,7 @@ async def test_an_authority_that_is_not_trusted_was_sent_nothing_and_one_that_is
         with pytest.raises(NotSent):
             await send(request(origin))
         assert recorder.seen == []
-        assert await send(request(origin), trusted_ca=str(tmp_path / "ca.pem")) == (200, b"trusted")
+        assert await send(request(origin), Route(trusted_ca=str(tmp_path / "ca.pem"))) == (200, b"trusted")
 
 
 @pytest.mark.parametrize(

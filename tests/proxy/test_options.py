@@ -184,8 +184,8 @@ def test_mitmproxy_does_not_start_with_a_bad_one_and_says_why(
 def test_the_commands_take_the_proxy_and_its_credentials_as_mitmproxy_does(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("upstream_auth: ada:secret\nweb_port: 9\n")
     settings = read_offline(["mode=upstream:http://127.0.0.1:3128"], str(tmp_path))
-    assert settings.upstream_proxy == "http://ada:secret@127.0.0.1:3128"
-    assert read_offline(["mode=upstream:http://127.0.0.1:3128"], str(tmp_path / "none")).upstream_proxy == (
+    assert settings.route.proxy == "http://ada:secret@127.0.0.1:3128"
+    assert read_offline(["mode=upstream:http://127.0.0.1:3128"], str(tmp_path / "none")).route.proxy == (
         "http://127.0.0.1:3128"
     )
 

@@ -18,6 +18,7 @@ from understudy.pool.pool import over_accounts
 from understudy.pool.refreshes import Refreshes
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError
+from understudy.state.refresher import LoginServer as Server
 from understudy.state.tokens import TokenKeeper
 
 ID = "acct_ada"
@@ -165,11 +166,11 @@ async def test_a_login_server_that_asks_for_a_longer_pause_is_given_it(
 async def test_a_login_server_that_cannot_be_reached_is_tried_again_after_a_pause(
     keeper: TokenKeeper, store: AccountStore, clock: Clock
 ) -> None:
-    right, keeper.issuer = keeper.issuer, "http://127.0.0.1:1"
+    right, keeper.server = keeper.server, Server("http://127.0.0.1:1")
     for _ in range(2):
         with pytest.raises(RefreshFailed, match="cannot be reached"):
             await keeper.fresh(ID, time.time())
-    keeper.issuer = right
+    keeper.server = right
     clock.now += 31
     assert (await keeper.fresh(ID, time.time())).tokens == stored(store).tokens
 
@@ -357,13 +358,13 @@ async def test_a_holder_that_stood_still_before_it_sent_anything_sends_nothing_a
 ) -> None:
     transport = client._transport
 
-    def suspended(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
+    def suspended(route: client.Route) -> httpx.AsyncHTTPTransport:
         """Meanwhile another process has found the record and probed."""
         monkeypatch.undo()
         clock.now += 61
         (store.home / "leases" / f"{ID}.json").unlink()
         asyncio.run(TokenKeeper(store, server.url, clock=clock).fresh(ID, clock.now))
-        return transport(proxy, authorities)
+        return transport(route)
 
     monkeypatch.setattr(client, "_transport", suspended)
     assert (await keeper.fresh(ID, time.time())).tokens == stored(store).tokens

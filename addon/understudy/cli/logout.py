@@ -70,7 +70,7 @@ async def revoke(account: "Account", settings: "Settings") -> str:
         return "its tokens are not in this keychain"
     request = revoke_request(settings.issuer, account.tokens.refresh)
     try:
-        status, _ = await send(request, settings.upstream_proxy, TIMEOUT, settings.trusted_ca)
+        status, _ = await send(request, settings.route, TIMEOUT)
     except (NotSent, NoAnswer) as error:
         return str(error)
     failed = read_revoke(status)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import jwt
 
+from understudy.wire.numbers import END_OF_TIME
 from understudy.wire.secret import Secret
 from understudy.wire.text import is_id, is_token, safe_text
 
@@ -101,5 +102,5 @@ def _text(value: object, limit: int) -> str:
 def _time(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Beyond the year 9999 nothing can show it. Compared before it is converted: float() fails for a huge number.
-    return float(value) if 0 <= value < 253_402_300_800 else None
+    # Compared before it is converted: float() fails for a huge number.
+    return float(value) if 0 <= value < END_OF_TIME else None

@@ -23,6 +23,21 @@ for chatty in ("httpx", "httpcore"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to the other side.
+
+    `proxy`: URL of the HTTP proxy to go through, user and password in it. `trusted_ca`: PEM file of the authorities to
+    trust, in the place of those that come with certifi.
+    """
+
+    proxy: str | None = field(default=None, repr=False)
+    trusted_ca: str | None = None
+
+
+DIRECT = Route()
+
+
 class NotSent(Exception):
     """The request never left this machine: it may be sent again."""
 
@@ -42,35 +57,32 @@ class Answer:
 
 async def send(
     request: OAuthRequest,
-    proxy: str | None = None,
+    route: Route = DIRECT,
     timeout: float = TIMEOUT,
-    trusted_ca: str | None = None,
     *,
     peer: str = "the login server",
 ) -> tuple[int, bytes]:
     """As `ask`, but gives the answer's status and body alone."""
-    answer = await ask(request, proxy, timeout, trusted_ca, peer=peer)
+    answer = await ask(request, route, timeout, peer=peer)
     return answer.status, answer.body
 
 
 async def ask(
     request: OAuthRequest,
-    proxy: str | None = None,
+    route: Route = DIRECT,
     timeout: float = TIMEOUT,
-    trusted_ca: str | None = None,
     *,
     peer: str = "the login server",
     may_send: Callable[[], bool] = lambda: True,
 ) -> Answer:
     """Sends `request` once and gives the answer.
 
-    `proxy`: URL of the HTTP proxy to go through, user and password in it. `timeout`: seconds for the whole exchange.
-    `trusted_ca`: PEM file of the authorities to trust, in the place of those that come with certifi. `peer`: what the
-    errors call the other side. `may_send`: asked at the last moment; where it says no, NotSent is raised.
-    Raises NotSent or NoAnswer, whose texts hold nothing of the request.
+    `timeout`: seconds for the whole exchange. `peer`: what the errors call the other side. `may_send`: asked at the
+    last moment; where it says no, NotSent is raised. Raises NotSent or NoAnswer, whose texts hold nothing of the
+    request.
     """
     try:
-        transport = await asyncio.to_thread(_transport, proxy, trusted_ca or certifi.where())
+        transport = await asyncio.to_thread(_transport, route)
     except (OSError, ValueError, httpx.InvalidURL):
         raise NotSent("the proxy's address, or the file of trusted authorities, cannot be used") from None
     exchange = asyncio.get_running_loop().create_task(_exchange(request, transport, timeout, may_send))
@@ -92,14 +104,14 @@ async def ask(
         await asyncio.gather(exchange, return_exceptions=True)
 
 
-def _transport(proxy: str | None, authorities: str) -> httpx.AsyncHTTPTransport:
+def _transport(route: Route) -> httpx.AsyncHTTPTransport:
     """Reads the authorities, which takes tens of milliseconds: not for the event loop, where answers stream."""
     return httpx.AsyncHTTPTransport(
-        verify=ssl.create_default_context(cafile=authorities),
+        verify=ssl.create_default_context(cafile=route.trusted_ca or certifi.where()),
         # Without this it would go through the very proxy that it serves.
         trust_env=False,
         # The client's own argument for it has changed its name over the versions of httpx.
-        proxy=httpx.Proxy(proxy) if proxy else None,
+        proxy=httpx.Proxy(route.proxy) if route.proxy else None,
         retries=0,
     )
 

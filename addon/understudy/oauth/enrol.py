@@ -9,6 +9,7 @@ from understudy.oauth.claims import Claims, hints
 from understudy.oauth.codex_auth import Login
 from understudy.pool.account import Account, Health, Tokens
 from understudy.pool.health import renewed
+from understudy.pool.identity import is_same
 from understudy.pool.labels import check_label, taken
 
 
@@ -47,7 +48,7 @@ def enrol(
     alone where the tokens say nothing else. One that is there keeps its id, place and label; without `fresh` a
     disabled one stays disabled. Raises ValueError, in words for the user, where the label is not to be had.
     """
-    known = next((account for account in accounts if _is_same(account, login.claims)), None)
+    known = next((account for account in accounts if is_same(account, login.claims)), None)
     if label is not None:
         check_label(label, [account for account in accounts if account is not known])
     if known is None:
@@ -75,19 +76,6 @@ def _is_later(given: Tokens, ours: Tokens) -> bool:
         return issued > ours_issued
     # Of equal lives the later one ends later.
     return given.expires_at > ours.expires_at
-
-
-def _is_same(account: Account, claims: Claims) -> bool:
-    if account.account_id != claims.account_id:
-        return False
-    if account.user_id and claims.user_id:
-        return account.user_id == claims.user_id
-    # Tokens that name neither user nor e-mail are told apart by the workspace alone.
-    return _folded(account.email) == _folded(claims.email) and (bool(claims.email) or not account.user_id)
-
-
-def _folded(email: str) -> str:
-    return email.strip().casefold()
 
 
 def _with_claims(account: Account, claims: Claims) -> Account:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from understudy.pool.account import Account
 from understudy.pool.choose import find
+from understudy.pool.identity import is_same
 from understudy.pool.labels import FORM, check_label, is_label
 from understudy.pool.pool import Pin, Pool, with_accounts
 from understudy.wire.text import safe_text
@@ -108,7 +109,7 @@ def restored(copy: Pool, present: Pool) -> Pool:
 
 
 def _with_login_of(account: Account, others: Sequence[Account]) -> Account:
-    now = next((other for other in others if other.id == account.id or _identity(other) == _identity(account)), account)
+    now = next((other for other in others if other.id == account.id or is_same(other, account)), account)
     return replace(
         account,
         tokens=now.tokens,
@@ -117,10 +118,6 @@ def _with_login_of(account: Account, others: Sequence[Account]) -> Account:
         health_at=now.health_at,
         refreshes=now.refreshes,
     )
-
-
-def _identity(account: Account) -> tuple[str, str, str]:
-    return account.account_id, account.user_id, account.email.strip().casefold()
 
 
 def _with(pool: Pool, changed: Account) -> Pool:

@@ -24,7 +24,7 @@ from understudy.proxy.options import Settings
 from understudy.proxy.roster import Change, Roster
 from understudy.proxy.turn import Attempt, Sent, Turn
 from understudy.state.errors import StateError
-from understudy.state.refresher import tell_dead
+from understudy.state.refresher import LoginServer, tell_dead
 from understudy.state.tokens import PATIENCE, TokenKeeper
 from understudy.wire.jsontext import loads
 from understudy.wire.outcome import Kind, Outcome
@@ -54,8 +54,8 @@ class Dispatcher:
 
     def apply(self, settings: Settings) -> None:
         """New options, from the next request on."""
-        self.settings, keeper = settings, self.keeper
-        keeper.issuer, keeper.proxy, keeper.trusted_ca = settings.issuer, settings.upstream_proxy, settings.trusted_ca
+        self.settings = settings
+        self.keeper.server = LoginServer(settings.issuer, settings.route)
 
     async def end(self) -> None:
         """The process ends: a refresh that is cut off would lose the login, and what was learned is to be kept."""

@@ -1,7 +1,7 @@
 """The `codex_*` options: what they mean, and their values, checked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.options import CONF_DIR, Options
 from mitmproxy.proxy import mode_specs
 
+from understudy.oauth.client import Route
 from understudy.state.errors import StateError
 from understudy.state.keychain import check_keychain
 from understudy.wire.provider import Provider, is_loopback, read_provider
@@ -75,10 +76,8 @@ class Settings:
     stall_timeout: float
     keyring: bool | None
     """Whether tokens are to be in the keychain; None: the user has not said, and they stay where they are."""
-    upstream_proxy: str | None = field(repr=False)
-    """The URL, credentials included, of the proxy that upstream mode goes through: token refreshes take it as well."""
-    trusted_ca: str | None
-    """mitmproxy's own option for upstream certificates: token refreshes trust the same."""
+    route: Route
+    """How requests of our own go: through the proxy that upstream mode goes through, trusting what mitmproxy trusts."""
 
 
 def add_options(loader: Loader) -> None:
@@ -135,8 +134,10 @@ def read_settings(options: Any) -> Settings:
         keyring=_checked("codex_keyring", read_keyring, options.codex_keyring)
         if chosen_by_user(options, "codex_keyring")
         else None,
-        upstream_proxy=_upstream_proxy(options),
-        trusted_ca=str(Path(trusted).expanduser()) if (trusted := options.ssl_verify_upstream_trusted_ca) else None,
+        route=Route(
+            proxy=_upstream_proxy(options),
+            trusted_ca=str(Path(trusted).expanduser()) if (trusted := options.ssl_verify_upstream_trusted_ca) else None,
+        ),
     )
 
 

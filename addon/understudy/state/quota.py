@@ -14,10 +14,10 @@ from understudy.pool.pool import Pin, Pool, pin_of
 from understudy.state import files
 from understudy.state.errors import StateError
 from understudy.wire.jsontext import loads
+from understudy.wire.numbers import END_OF_TIME
 from understudy.wire.quota import Credits, Snapshot, Source, Window, merge
 
 VERSION = 1
-_LATEST = 253_402_300_799.0  # the end of the year 9999, the last that can be shown
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def _flag(value: Mapping[str, object], name: str) -> bool:
 
 def _number(value: Mapping[str, object], name: str) -> float:
     number = value.get(name)
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= _LATEST:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < END_OF_TIME:
         raise ValueError(f"expected a plausible number as {name}")
     return number
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TypeVar
 
-from understudy.oauth.client import NoAnswer, NotSent, ask
+from understudy.oauth.client import DIRECT, NoAnswer, NotSent, Route, ask
 from understudy.oauth.refresh import Outcome, Rejected, Transient, read_refresh, refresh_request
 from understudy.oauth.renewal import RefreshFailed, claimed, refuse_dead, settled
 from understudy.oauth.request import ISSUER
@@ -39,11 +39,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoginServer:
-    """Where refreshes are sent. `proxy`: URL of the HTTP proxy on the way; `trusted_ca`: PEM file, for certifi's."""
+    """Where refreshes are sent, and how."""
 
     issuer: str = ISSUER
-    proxy: str | None = None
-    trusted_ca: str | None = None
+    route: Route = DIRECT
 
 
 class Refresher:
@@ -147,7 +146,7 @@ class Refresher:
         except ValueError as error:
             return Transient(str(error))
         try:
-            answer = await ask(request, server.proxy, trusted_ca=server.trusted_ca, may_send=may_send)
+            answer = await ask(request, server.route, may_send=may_send)
         except NotSent as error:
             return Transient(str(error))
         except NoAnswer as error:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from understudy.oauth.client import DIRECT, Route
 from understudy.oauth.renewal import RefreshFailed, RefreshPending, refuse_dead
 from understudy.oauth.request import ISSUER
 from understudy.pool.account import Account, Health
@@ -23,22 +24,18 @@ class TokenKeeper:
     """For the tasks of one event loop. Its methods raise NeedsLogin, RefreshFailed, or StateError where the pool cannot
     be read or written.
 
-    `issuer`, `proxy` (URL of the HTTP proxy on the way to it) and `trusted_ca` (PEM file of the authorities to trust,
-    in the place of certifi's) may be set at any time.
+    `server` may be set at any time.
     """
 
     def __init__(
         self,
         store: AccountStore,
         issuer: str = ISSUER,
-        proxy: str | None = None,
-        trusted_ca: str | None = None,
+        route: Route = DIRECT,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.issuer = issuer
-        self.proxy = proxy
-        self.trusted_ca = trusted_ca
+        self.server = LoginServer(issuer, route)
         # A view of its own: what is read here is still news to whoever watches the other for changes.
         self._refresher = Refresher(AccountStore(store.home, store.keyring), clock)
         self._clock = clock
@@ -123,8 +120,7 @@ class TokenKeeper:
             joined = await asyncio.shield(running)
             if joined.tokens.access != account.tokens.access:
                 return joined
-        server = LoginServer(self.issuer, self.proxy, self.trusted_ca)
-        task = asyncio.get_running_loop().create_task(self._refresher.refresh(account, server))
+        task = asyncio.get_running_loop().create_task(self._refresher.refresh(account, self.server))
         self._running[account.id] = task
         task.add_done_callback(lambda done: self._ended(account.id, done))
         return await asyncio.shield(task)

@@ -12,6 +12,8 @@ DAY = 86400.0
 LONGEST_WAIT = 8 * DAY
 """Seconds that a Retry-After may name at most; a weekly limit is the longest that is told that way."""
 LONGEST_RESET = 32 * DAY
+END_OF_TIME = 253_402_300_800.0
+"""The end of the year 9999 in epoch seconds: beyond it nothing can show a time."""
 ROUNDING = 2.0
 """Seconds by which two statements of one reset differ where both were rounded."""
 

@@ -86,7 +86,7 @@ async def _ask(account: Account, settings: "Settings") -> "Finding":
 
     try:
         request = usage_request(settings.backend, account, __version__)
-        answer = await send(request, settings.upstream_proxy, trusted_ca=settings.trusted_ca, peer="ChatGPT")
+        answer = await send(request, settings.route, peer="ChatGPT")
     except (NotSent, NoAnswer) as error:
         return Finding(Verdict.UNREACHABLE, str(error))
     return read_usage(account, *answer, time.time())

@@ -74,7 +74,7 @@ async def _renew_all(accounts: list[Account], settings: "Settings", *, quiet: bo
 
     # What the keeper logs is told account by account.
     logging.getLogger("understudy.state.refresher").addHandler(logging.NullHandler())
-    keeper = TokenKeeper(store(settings.keyring), settings.issuer, settings.upstream_proxy, settings.trusted_ca)
+    keeper = TokenKeeper(store(settings.keyring), settings.issuer, settings.route)
     outcomes: list[Outcome] = []
     try:
         for account in accounts:

@@ -49,7 +49,7 @@ class Server:
 
     async def ask(self, request: OAuthRequest) -> tuple[int, bytes]:
         """The answer's status and body. Raises NotSent and NoAnswer."""
-        return await send(request, self.settings.upstream_proxy, trusted_ca=self.settings.trusted_ca)
+        return await send(request, self.settings.route)
 
     async def finish(self, code: Secret, redirect: str, verifier: Secret) -> Kept:
         """Exchanges a code, and keeps the login in the pool. Raises CannotDo and StateError."""

@@ -7,6 +7,7 @@ from understudy.oauth.claims import Claims, mask_email
 from understudy.oauth.formats.found import Found, FoundLogin
 from understudy.oauth.formats.records import ITS_OWN, account_named, read_record
 from understudy.pool.account import Tokens
+from understudy.pool.identity import is_same
 
 MOST_ACCOUNTS = 200
 """Accounts that a file may hold."""
@@ -78,11 +79,7 @@ def _apart(read: Iterable[_Read]) -> tuple[list[_Read], dict[int, str]]:
 
 
 def _is_double(one: _Read, other: _Read) -> bool:
-    return one.tokens.refresh == other.tokens.refresh or _identity(one.claims) == _identity(other.claims)
-
-
-def _identity(claims: Claims) -> tuple[str, str]:
-    return claims.account_id, claims.user_id or claims.email.strip().casefold()
+    return one.tokens.refresh == other.tokens.refresh or is_same(other.claims, one.claims)
 
 
 def _why_double(one: _Read, twin: _Read) -> str:

@@ -10,7 +10,7 @@ from understudy.oauth.formats.found import FoundLogin
 from understudy.pool.account import Tokens
 from understudy.pool.edits import LONGEST_NOTE, MOST_TAGS
 from understudy.pool.labels import is_label
-from understudy.wire.numbers import read_time
+from understudy.wire.numbers import END_OF_TIME, read_time
 from understudy.wire.secret import Secret
 from understudy.wire.text import is_id, is_token, safe_text
 
@@ -28,8 +28,6 @@ _NAMES = {
     "note": ("note", "accountNote"),
 }
 _GIVEN_UP = ("flaggedAt", "authInvalidatedAt", "isAuthDisabled")
-_LATEST = 253_402_300_800.0
-"""The end of the year 9999 in epoch seconds: beyond it nothing can show a time."""
 
 
 def read_record(record: Mapping[str, object]) -> FoundLogin:
@@ -84,7 +82,7 @@ def _expires_at(claims: Claims, record: Mapping[str, object]) -> float:
     if claims.expires_at is not None:
         return claims.expires_at
     said = read_time(_value(record, "expires")) or 0.0
-    return said if said < _LATEST else 0.0
+    return said if said < END_OF_TIME else 0.0
 
 
 def _value(record: Mapping[str, object], kind: str) -> object:
