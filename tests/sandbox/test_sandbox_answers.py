@@ -11,8 +11,8 @@ import pytest
 import zstandard
 
 from sandbox.client import BODY, ask, body, connect, events, headers, scenario, text
-from understudy.sandbox.scenario import DEFAULT_TEXT
 from understudy.sandbox.server import Sandbox
+from understudy.sandbox.steps import DEFAULT_TEXT
 
 
 def last_response(data: bytes) -> dict[str, object]:

@@ -256,7 +256,17 @@ def test_a_limit_until_its_reset_names_the_same_time_and_then_ends() -> None:
         ({"do": "server_error"}, 500, "server_error"),
         ({"do": "bad_gateway"}, 502, "<html>"),
         ({"do": "html403"}, 403, "Just a moment"),
+        ({"do": "html503"}, 503, "Just a moment"),
         ({"do": "deactivated"}, 402, "deactivated_workspace"),
+        ({"do": "payment_required"}, 402, "payment_required"),
+        ({"do": "usage_not_included"}, 429, "usage_not_included"),
+        ({"do": "usage_not_included_403"}, 403, "usage_not_included"),
+        ({"do": "insufficient_quota"}, 429, "insufficient_quota"),
+        ({"do": "cyber_policy"}, 400, '"code": "cyber_policy"'),
+        ({"do": "invalid_request", "message": "No.", "param": "text"}, 400, '"message": "No."'),
+        ({"do": "model_not_found"}, 404, "The model `gpt-5.1-codex` does not exist"),
+        ({"do": "usage_limit", "status": 404}, 404, "usage_limit_reached"),
+        ({"do": "empty"}, 200, ""),
         ({"do": "forbidden"}, 403, "detail"),
         ({"do": "not_found"}, 404, ""),
         ({"do": "status", "status": 529, "body": {"error": "x"}}, 529, '{"error": "x"}'),
@@ -274,6 +284,41 @@ def test_complete_refusals_have_their_status_and_words(step: dict[str, object], 
 def test_a_redirect_names_another_place() -> None:
     with Sandbox(scenario({"do": "redirect", "location": "http://127.0.0.1:9/x"})) as sandbox:
         assert ask(sandbox).headers["location"] == "http://127.0.0.1:9/x"
+
+
+def test_an_empty_stream_has_no_length_or_a_length_of_nothing() -> None:
+    with Sandbox(scenario({"do": "cut", "when": "after_headers"}, {"do": "empty"})) as sandbox:
+        answers = [ask(sandbox) for _ in range(2)]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 2
+    assert [answer.headers.get("content-length") for answer in answers] == [None, "0"]
+    assert all(answer.headers["content-type"].startswith("text/event-stream") for answer in answers)
+
+
+def test_a_retry_after_may_be_all_that_is_said() -> None:
+    with Sandbox(scenario({"do": "retry_after", "seconds": 7})) as sandbox:
+        answer = ask(sandbox)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert not [name for name in answer.headers if name.startswith("x-codex-p")] and "code" not in answer.text
+
+
+def test_a_usage_limit_may_say_nothing_of_its_end() -> None:
+    with Sandbox(scenario({"do": "usage_limit", "tell": "nothing"})) as sandbox:
+        answer = ask(sandbox)
+    error = answer.json()["error"]
+    assert error["type"] == "usage_limit_reached" and error.keys() == {"type", "message", "plan_type"}
+    assert not [name for name in answer.headers if "reset" in name or name == "retry-after"]
+
+
+def test_a_limit_can_be_hit_in_the_middle_of_an_answer() -> None:
+    with Sandbox(scenario({"do": "usage_limit", "after_words": 2, "resets_in": 60}, {"do": "answer"})) as sandbox:
+        answer, after = ask(sandbox), ask(sandbox)
+    assert (answer.status_code, text(answer.content)) == (200, " word0 word1")
+    failed = events(answer.content)[-1]
+    assert failed["type"] == "response.failed"
+    error = failed["response"]["error"]  # type: ignore[index]
+    assert error["code"] == "usage_limit_reached" and error["resets_in_seconds"] in (60, 61)
+    used = [headers["x-codex-primary-used-percent"] for headers in (answer.headers, after.headers)]
+    assert used == ["12", "100"], "the head was sent before the limit was hit"
 
 
 def test_a_burst_says_nothing_of_a_reset() -> None:

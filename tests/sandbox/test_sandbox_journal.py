@@ -26,6 +26,28 @@ def test_an_entry_tells_who_asked_what_and_how_it_ended() -> None:
     assert entry.at <= entry.answered_at <= entry.sent[0].at <= entry.sent[-1].at <= entry.finished_at
 
 
+def test_an_entry_says_what_the_answer_said_of_its_tokens() -> None:
+    long = "x" * 4000
+    steps: list[dict[str, object]] = [
+        {"do": "usage_limit"},
+        {"do": "answer"},
+        {"do": "cut"},
+        {"do": "answer", "chunk_bytes": 50},
+    ]
+    with Sandbox(scenario(*steps)) as sandbox:
+        for _ in steps:
+            ask(sandbox, instructions=long, prompt_cache_key="k")
+        entries = sandbox.journal.entries()
+    tokens = len(entries[0].content) // 4
+    assert [entry.model for entry in entries] == [BODY["model"]] * 4
+    assert [(entry.input_tokens, entry.cached_tokens) for entry in entries] == [
+        (None, None),
+        (tokens, 0),
+        (None, None),
+        (tokens, 1024),
+    ]
+
+
 def test_the_authorization_is_replaced_by_whose_it_was() -> None:
     with Sandbox(scenario()) as sandbox:
         ask(sandbox)

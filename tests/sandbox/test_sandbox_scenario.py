@@ -2,16 +2,8 @@
 
 import pytest
 
-from understudy.sandbox.scenario import (
-    DEMO,
-    Answer,
-    Preset,
-    Reset,
-    Status,
-    UsageLimit,
-    read_scenario,
-    read_steps,
-)
+from understudy.sandbox.scenario import DEMO, read_scenario, read_steps
+from understudy.sandbox.steps import Answer, Preset, Reset, Status, UsageLimit
 
 
 def test_an_account_without_steps_answers() -> None:

@@ -12,11 +12,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.sandbox.authorize import AuthorizePage
-from understudy.sandbox.backend import RECORD, Backend
+from understudy.sandbox.backend import Backend
 from understudy.sandbox.device import DeviceLogin
 from understudy.sandbox.exchange import opened
+from understudy.sandbox.intake import RECORD
 from understudy.sandbox.journal import Journal
+from understudy.sandbox.member import Member
 from understudy.sandbox.oauth import TokenEndpoint
+from understudy.sandbox.platform import Platform
 from understudy.sandbox.replies import Reply, detail, json_reply
 from understudy.sandbox.scenario import read_steps
 from understudy.sandbox.world import World
@@ -25,7 +28,7 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 
 def build_app(world: World) -> ASGIApp:
-    """The application: issuer at `/`, backend at `/backend-api`, the sandbox's own pages at `/sandbox`."""
+    """The application: issuer at `/`, backend at `/backend-api`, the Platform at `/v1`, our own pages at `/sandbox`."""
     backend, desk = Backend(world), Desk(world)
     tokens, authorize, device = TokenEndpoint(world), AuthorizePage(world), DeviceLogin(world)
     pages: list[tuple[str, str, Endpoint]] = [
@@ -45,7 +48,10 @@ def build_app(world: World) -> ASGIApp:
         ("DELETE", "/sandbox/journal", desk.forget),
         ("POST", "/sandbox/reset", desk.reset),
         ("PUT", "/sandbox/steps/{label}", desk.steps),
+        ("POST", "/sandbox/lift/{label}", desk.lift),
     ]
+    if world.scenario.api_keys:
+        pages.append(("POST", "/v1/responses", Platform(world).responses))
 
     async def unknown(request: Request, _: Exception) -> ASGIApp:
         return await backend.unknown(request)
@@ -106,14 +112,27 @@ class Desk:
 
     async def steps(self, request: Request) -> ASGIApp:
         """`PUT /sandbox/steps/LABEL` with a JSON list of steps."""
-        member = self._world.members.get(request.path_params["label"])
-        if member is None:
-            return _plain(detail(404, f"no such account; there are {', '.join(self._world.members)}"))
+        member = self._member(request)
+        if isinstance(member, Reply):
+            return _plain(member)
         try:
             member.play(read_steps(await request.json()))
         except ValueError as error:
             return _plain(detail(400, str(error)))
         return Response(status_code=204)
+
+    async def lift(self, request: Request) -> ASGIApp:
+        """`POST /sandbox/lift/LABEL`: the account's windows are emptied now, whatever reset it has named."""
+        member = self._member(request)
+        if isinstance(member, Reply):
+            return _plain(member)
+        member.lift(member.clock(time.time()))
+        return Response(status_code=204)
+
+    def _member(self, request: Request) -> Member | Reply:
+        label = request.path_params["label"]
+        missing = detail(404, f"no such account; there are {', '.join(self._world.members)}")
+        return self._world.members.get(label, missing)
 
 
 def _plain(reply: Reply) -> Response:

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from understudy.sandbox.backend import RECORD
 from understudy.sandbox.exchange import Exchange
 from understudy.sandbox.forms import read_form
+from understudy.sandbox.intake import RECORD
 from understudy.sandbox.pages import choose_page, message_page
 from understudy.sandbox.performance import complete
 from understudy.sandbox.replies import Reply

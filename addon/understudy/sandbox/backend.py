@@ -1,37 +1,34 @@
 """The Codex backend's endpoints: Responses, models, usage. Strict about who asks and what is asked."""
 
-import json
-import secrets
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from understudy.sandbox import replies
-from understudy.sandbox.coding import MAX_BODY, decode_body
-from understudy.sandbox.exchange import Exchange
+from understudy.sandbox.catalogue import etag_of, model_info
+from understudy.sandbox.coding import MAX_BODY
+from understudy.sandbox.intake import RECORD, Intake, bearer_token, front_headers
 from understudy.sandbox.journal import Record
-from understudy.sandbox.performance import Pairs, Performance, Scene, complete, stage
-from understudy.sandbox.quota import usage
+from understudy.sandbox.member import Act, Member, next_of
+from understudy.sandbox.meters import usage
+from understudy.sandbox.performance import Scene, complete, stage
+from understudy.sandbox.refusals import whole_reply
 from understudy.sandbox.replies import Reply
+from understudy.sandbox.steps import UsageAnswer, UsageStep
 from understudy.sandbox.validate import LITE_HEADER, refusal
-from understudy.sandbox.world import Member, World
-
-RECORD = "understudy.record"
-"""Key of the request's journal record in its ASGI scope."""
-
-MODELS_ETAG = 'W/"sandbox-models-1"'
+from understudy.sandbox.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An account whose good token came."""
+    """An account whose good token came, and the moment it did: epoch seconds of the account's servers' clock."""
 
     member: Member
     access: str
+    now: float
 
 
 class Backend:
@@ -39,117 +36,111 @@ class Backend:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._intake = Intake(world.journal)
 
     async def responses(self, request: Request) -> ASGIApp:
         """`POST codex/responses`."""
-        record: Record = request.scope[RECORD]
-        content = await self._content(request)
-        now = time.time()
-        caller = self._admit(request, now)
+        content = await self._intake.content(request)
+        caller = self._admit(request)
         if isinstance(caller, Reply):
-            return self.answer(record, complete(caller, front_headers()))
-        body = self._read_body(request, content)
+            return self._refuse(request, caller)
+        body = self._read_body(request, content, caller.member)
         if isinstance(body, Reply):
-            return self.answer(record, complete(body, front_headers()))
-        return self._act(caller, body, record, now)
+            return self._refuse(request, body, caller.now)
+        return self._act(caller, body, request.scope[RECORD])
 
     async def models(self, request: Request) -> ASGIApp:
         """`GET codex/models`, with its ETag."""
-        caller = self._admit(request, time.time())
+        caller = self._admit(request)
         if isinstance(caller, Reply):
-            reply = caller
-        elif request.headers.get("if-none-match") == MODELS_ETAG:
-            reply = Reply(304, headers=(("etag", MODELS_ETAG),))
-        else:
-            models = [model_info(name.rstrip("*")) for name in self._world.scenario.models]
-            reply = replies.json_reply(200, {"models": models}, (("etag", MODELS_ETAG),))
-        return self.answer(request.scope[RECORD], complete(reply, front_headers()))
+            return self._refuse(request, caller)
+        models = caller.member.models
+        etag = ("etag", etag_of(models))
+        reply = replies.json_reply(200, {"models": [model_info(name) for name in models]}, (etag,))
+        if request.headers.get("if-none-match") == etag[1]:
+            reply = Reply(304, headers=(etag,))
+        return self._refuse(request, reply, caller.now)
 
     async def usage(self, request: Request) -> ASGIApp:
-        """`GET wham/usage`."""
-        now = time.time()
-        caller = self._admit(request, now)
+        """`GET wham/usage`, by the account's own list of steps."""
+        record: Record = request.scope[RECORD]
+        caller = self._admit(request)
         if isinstance(caller, Reply):
-            reply = caller
-        else:
-            who = caller.member.identity
-            reply = replies.json_reply(200, usage(caller.member.quota.at(now), who.account_id, who.user_id, now))
-        return self.answer(request.scope[RECORD], complete(reply, front_headers()))
+            return self._refuse(request, caller)
+        step = next_of(caller.member.usage_steps)
+        self._world.suffer(step, caller.access)
+        self._intake.note(record, step=f"usage: {step.do}")
+        changes = tuple((name, value) for name, value in step.headers.items() if value is not None)
+        headers = (*front_headers(caller.now), *changes)
+        return self._intake.answer(record, complete(_usage_reply(step, caller), headers, wait=step.wait))
 
     async def unknown(self, request: Request) -> ASGIApp:
         """Any other path: journalled all the same, with the whole body."""
         if RECORD not in request.scope:
             return Response(status_code=404)
-        await self._content(request)
-        return self.answer(request.scope[RECORD], complete(replies.NOT_FOUND, front_headers()))
+        await self._intake.content(request)
+        return self._refuse(request, replies.NOT_FOUND)
 
-    def answer(self, record: Record, performance: Performance) -> ASGIApp:
-        """The application that plays `performance`."""
-        return Exchange(performance, self._world.journal, record)
+    def _refuse(self, request: Request, reply: Reply, now: float | None = None) -> ASGIApp:
+        headers = front_headers(time.time() if now is None else now)
+        return self._intake.answer(request.scope[RECORD], complete(reply, headers))
 
-    def _note(self, record: Record, **changes: Any) -> None:
-        self._world.journal.note(record, replace(record.entry, **changes))
+    def _act(self, caller: Caller, body: dict[str, object], record: Record) -> ASGIApp:
+        """Takes the account's next step and plays it, unless the request itself is answered with a failure."""
+        member, now, items = caller.member, caller.now, body["input"]
+        refused = self._world.reader(member.prompts.mark).refusal(items if isinstance(items, list) else ())
+        act = member.act(str(body["model"]), now) if refused is None else Act(refused, 0, member.quota.at(now))
+        self._world.suffer(act.step, caller.access)
+        asked = member.ask(body, len(record.entry.content), act, now)
+        self._intake.note(record, step=act.step.do if refused is None else "", response_id=asked.response_id)
+        state = ("x-codex-turn-state", f"ts-{asked.response_id[5:21]}")
+        headers = (*front_headers(now), state, ("x-models-etag", etag_of(member.models)))
+        scene = Scene(asked, act.quota, now, act.resets_at, headers, member.spec.headers)
+        return self._intake.answer(record, stage(act.step, scene))
 
-    async def _content(self, request: Request) -> bytes:
-        content = await request.body()
-        self._note(request.scope[RECORD], content=content)
-        return content
-
-    def _act(self, caller: Caller, body: dict[str, object], record: Record, now: float) -> ASGIApp:
-        """Takes the account's next step and plays it."""
-        member = caller.member
-        step, resets_at = member.take(now)
-        member.charge(step, resets_at, now)
-        self._world.suffer(step, caller.access)
-        asked = member.ask(body, len(record.entry.content), now)
-        self._note(record, step=step.do, response_id=asked.response_id)
-        headers = (*front_headers(), ("x-codex-turn-state", f"ts-{asked.response_id[5:21]}"), _MODELS_FIELD)
-        scene = Scene(asked, member.quota, now, resets_at, headers, member.spec.headers)
-        return self.answer(record, stage(step, scene))
-
-    def _admit(self, request: Request, now: float) -> Caller | Reply:
+    def _admit(self, request: Request) -> Caller | Reply:
         """Who asks. The journal learns whose token came, and never the token."""
         record: Record = request.scope[RECORD]
-        fields = request.headers.getlist("authorization")
-        if len(fields) != 1 or not fields[0].startswith("Bearer "):
+        now = time.time()
+        access = bearer_token(request)
+        if access is None:
             return replies.UNAUTHORIZED
-        access = fields[0].removeprefix("Bearer ")
         bearer = self._world.issuer.bearer(access, now)
         if bearer is None:
-            self._name(record, None, "unknown", "<unknown token>")
+            self._intake.name(record, None, "unknown", "<unknown token>")
             return replies.UNPARSEABLE_TOKEN
         words = f"<{bearer.label}: access token {bearer.generation}, {bearer.state}>"
-        self._name(record, bearer.label, bearer.state, words)
+        self._intake.name(record, bearer.label, bearer.state, words)
         if bearer.state == "expired":
             return replies.EXPIRED_TOKEN
         if bearer.state == "dead":
             return replies.revoked_token("token_invalidated") if bearer.revoked else replies.EXPIRED_TOKEN
         member = self._world.members[bearer.label]
-        return _wrong_account(request, member) or Caller(member, access)
+        return _wrong_account(request, member) or Caller(member, access, member.clock(now))
 
-    def _name(self, record: Record, account: str | None, token: str, words: str) -> None:
-        headers = tuple((n, words if n.lower() == "authorization" else v) for n, v in record.entry.headers)
-        self._note(record, account=account, token=token, headers=headers)
-
-    def _read_body(self, request: Request, content: bytes) -> dict[str, object] | Reply:
+    def _read_body(self, request: Request, content: bytes, member: Member) -> dict[str, object] | Reply:
         """The request's JSON object, if the backend takes it."""
         if len(content) > MAX_BODY:
             return replies.detail(413, "Request body too large")
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return replies.detail(400, "Unsupported content type")
         try:
-            content = decode_body(content, request.headers.get("content-encoding", ""))
-            body = json.loads(content, parse_constant=_refuse_constant)
+            body = self._intake.read_json(request, content)
         except (ValueError, RecursionError):
             return replies.detail(400, "Invalid JSON body")
-        self._note(request.scope[RECORD], content=content, body=body)
+        if not isinstance(body, dict):
+            return replies.detail(400, "Invalid JSON body")
         lite = request.headers.get(LITE_HEADER) == "true"
-        refused = refusal(body, models=self._world.scenario.models, lite_header=lite)
-        return refused if refused is not None else body
+        refused = refusal(body, models=member.models, lite_header=lite)
+        return body if refused is None else refused
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON (RFC 8259, 6)")
+def _usage_reply(step: UsageStep, caller: Caller) -> Reply:
+    if not isinstance(step, UsageAnswer):
+        return whole_reply(step, "")
+    member, who = caller.member, caller.member.identity
+    quota = member.quota.at(caller.now)
+    return replies.json_reply(200, usage(quota, who.account_id, who.user_id, member.spec.reset_credits, caller.now))
 
 
 def _wrong_account(request: Request, member: Member) -> Reply | None:
@@ -159,50 +150,3 @@ def _wrong_account(request: Request, member: Member) -> Reply | None:
     if member.identity.fedramp and request.headers.get("x-openai-fedramp") != "true":
         return replies.detail(403, "X-OpenAI-Fedramp is required for this account")
     return None
-
-
-_MODELS_FIELD = ("x-models-etag", MODELS_ETAG)
-
-
-def front_headers() -> Pairs:
-    """What the servers before the backend add to every answer; nothing of it but the request ids is for the host."""
-    ray = secrets.token_hex(8)
-    return (
-        ("server", "cloudflare"),
-        ("cf-ray", f"{ray}-SBX"),
-        ("set-cookie", f"__cf_bm=understudy-sandbox-cookie-{ray}; path=/; HttpOnly; Secure"),
-        ("x-request-id", f"req_{secrets.token_hex(16)}"),
-        ("x-oai-request-id", f"oai_{secrets.token_hex(8)}"),
-        ("openai-processing-ms", "42"),
-        ("x-openai-proxy-wasm", "v0.1"),
-    )
-
-
-def model_info(slug: str) -> dict[str, object]:
-    """One model in the shape of `GET codex/models`."""
-    name = slug.rstrip("-")
-    return {
-        "slug": name,
-        "display_name": name,
-        "description": "A model of the sandbox.",
-        "default_reasoning_level": "medium",
-        "supported_reasoning_levels": [{"effort": e, "description": e} for e in ("low", "medium", "high")],
-        "shell_type": "shell_command",
-        "visibility": "list",
-        "supported_in_api": True,
-        "priority": 1,
-        "availability_nux": None,
-        "upgrade": None,
-        "base_instructions": "",
-        "supports_reasoning_summaries": True,
-        "default_reasoning_summary": "auto",
-        "support_verbosity": True,
-        "default_verbosity": "medium",
-        "apply_patch_tool_type": "freeform",
-        "truncation_policy": {"mode": "tokens", "limit": 10000},
-        "supports_parallel_tool_calls": True,
-        "context_window": 272000,
-        "experimental_supported_tools": [],
-        "input_modalities": ["text", "image"],
-        "prefer_websockets": False,
-    }

@@ -6,9 +6,9 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from understudy.sandbox.backend import RECORD
 from understudy.sandbox.exchange import Exchange
 from understudy.sandbox.forms import read_form, shown
+from understudy.sandbox.intake import RECORD
 from understudy.sandbox.journal import Record
 from understudy.sandbox.pages import choose_page, code_page, message_page
 from understudy.sandbox.performance import complete

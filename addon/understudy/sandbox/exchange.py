@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -46,6 +47,9 @@ class Exchange:
 
     def _note_end(self, ending: str, **changes: Any) -> None:
         """To be called before the last bytes leave: whoever has the whole answer finds its end in the journal."""
+        if ending == Ending.FINISHED.value:
+            said = self.performance
+            changes |= {"input_tokens": said.input_tokens, "cached_tokens": said.cached_tokens}
         self._note(ending=ending, finished_at=time.monotonic(), **changes)
 
     async def _play(self, wire: Wire, send: Send) -> None:
@@ -96,6 +100,8 @@ class Exchange:
 
 def _start(status: int, headers: tuple[tuple[str, str], ...]) -> Message:
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if not any(name == b"date" for name, _ in fields):
+        fields.append((b"date", formatdate(time.time(), usegmt=True).encode()))
     return {"type": "http.response.start", "status": status, "headers": fields}
 
 

@@ -40,7 +40,7 @@ class Entry:
     headers: tuple[tuple[str, str], ...]
     """As they came, case and order included; `authorization` reads e.g. `<work: access token 1, good>`."""
     account: str | None = None
-    """Label of the account whose token came."""
+    """Label of the account whose token came, or of the key."""
     token: str = "none"
     """What that token was: none, unknown, good, expired, dead (refused once, or its login revoked)."""
     content: bytes = field(default=b"", repr=False)
@@ -52,6 +52,12 @@ class Entry:
     status: int | None = None
     """Status of the answer; None while no header has been sent."""
     response_id: str = ""
+    model: str = ""
+    """The model that was asked for."""
+    input_tokens: int | None = None
+    """Tokens of the request, as the end of the answer said; None where the answer had no such end."""
+    cached_tokens: int | None = None
+    """How many of them were cached, as it said."""
     sent: tuple[Sent, ...] = field(default=(), repr=False)
     answered_at: float | None = None
     """When the response headers left."""
@@ -131,8 +137,8 @@ class Journal(Sequence[Entry]):
             return tuple(record.frozen() for record in self._records)
 
     def responses(self, account: str | None = None) -> tuple[Entry, ...]:
-        """The requests to the Responses endpoint, perhaps of one account only."""
-        entries = (entry for entry in self.entries() if entry.path.endswith("/codex/responses"))
+        """The requests to the Responses endpoints, backend and Platform, perhaps of one account or key only."""
+        entries = (entry for entry in self.entries() if entry.path.endswith(("/codex/responses", "/v1/responses")))
         return tuple(entry for entry in entries if account is None or entry.account == account)
 
     def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 15.0) -> Entry:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from understudy.sandbox.backend import RECORD
 from understudy.sandbox.exchange import Exchange
 from understudy.sandbox.forms import read_form, shown
+from understudy.sandbox.intake import RECORD
 from understudy.sandbox.issuer import Grant
 from understudy.sandbox.journal import Record
 from understudy.sandbox.performance import Ending, Performance, complete
 from understudy.sandbox.replies import Reply, error_reply, json_reply
-from understudy.sandbox.scenario import RefuseRefresh, Rotate, Status, TokenStep
+from understudy.sandbox.steps import RefuseRefresh, Rotate, Status, TokenStep
 from understudy.sandbox.tokens import CLIENT_ID, TokenSet
 from understudy.sandbox.world import World
 

@@ -7,25 +7,23 @@ from enum import Enum
 
 from understudy.sandbox import replies
 from understudy.sandbox.coding import Encoder
-from understudy.sandbox.quota import Quota, quota_headers
-from understudy.sandbox.scenario import (
+from understudy.sandbox.meters import quota_headers
+from understudy.sandbox.quota import Quota
+from understudy.sandbox.refusals import whole_reply
+from understudy.sandbox.steps import (
     Cut,
     EarlyFailure,
     HeaderChanges,
-    Preset,
-    Redirect,
+    PlatformStep,
     Reset,
-    Revoked,
-    ShortLimit,
+    RetryAfter,
     SlowHeaders,
     Stall,
-    Status,
     Step,
     Stream,
-    Unauthorized,
     UsageLimit,
 )
-from understudy.sandbox.stream import Asked, Composer, Event, add_message, compose
+from understudy.sandbox.stream import Asked, Composer, Event, add_message, compose, encode_json
 
 Pairs = tuple[tuple[str, str], ...]
 NEWLINES = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
@@ -57,6 +55,10 @@ class Performance:
     linger: float = 0.0
     """Between the last piece and the ending."""
     ending: Ending = Ending.FINISHED
+    input_tokens: int | None = None
+    """How many tokens the answer's end says that the request had; None where it says nothing of the kind."""
+    cached_tokens: int | None = None
+    """How many of them it says were cached."""
 
     @property
     def ends_with_its_last_piece(self) -> bool:
@@ -78,17 +80,21 @@ class Scene:
     """The account's own changes to them."""
 
 
-def stage(step: Step, scene: Scene) -> Performance:
+def stage(step: Step | PlatformStep, scene: Scene) -> Performance:
     """The performance of a step."""
     match step:
+        case UsageLimit() if step.after_words:
+            performance = _limit_midway(step, scene)
         case UsageLimit():
             performance = _usage_limit(step, scene)
         case EarlyFailure():
             performance = _early_failure(step, scene)
         case Stream():
             performance = _stream(step, scene)
+        case RetryAfter():
+            performance = complete(whole_reply(step, scene.asked.model), scene.headers)
         case _:
-            performance = _complete(_reply(step), scene.quota, scene)
+            performance = _complete(whole_reply(step, scene.asked.model), scene)
     changes = {**scene.changes, **step.headers}
     return replace(performance, wait=performance.wait + step.wait, headers=_changed(performance.headers, changes))
 
@@ -99,55 +105,54 @@ def complete(reply: replies.Reply, headers: Pairs = (), *, wait: float = 0.0) ->
     return Performance(reply.status, (*reply.headers, *length, *headers), (Event("", reply.body),), wait=wait)
 
 
-def _complete(reply: replies.Reply, quota: Quota, scene: Scene) -> Performance:
-    return complete(reply, (*scene.headers, *quota_headers(quota, scene.now)))
+def _complete(reply: replies.Reply, scene: Scene) -> Performance:
+    return complete(reply, (*scene.headers, *_meters(scene)))
 
 
-def _reply(step: Step) -> replies.Reply:
-    match step:
-        case ShortLimit():
-            message = f"Rate limit reached for requests. Please try again in {step.seconds:g}s."
-            wait = (("retry-after", str(math.ceil(step.seconds))), ("retry-after-ms", str(int(step.seconds * 1000))))
-            return replies.error_reply(429, message, code="rate_limit_exceeded", type="requests", headers=wait)
-        case Status():
-            if isinstance(step.body, str):
-                return replies.Reply(step.status, step.body.encode(), (("content-type", "text/plain"),))
-            return replies.json_reply(step.status, step.body)
-        case Redirect():
-            return replies.Reply(step.status, headers=(("location", step.location),))
-        case Unauthorized():
-            return replies.EXPIRED_TOKEN
-        case Revoked():
-            return replies.revoked_token(step.code)
-        case Preset():
-            return replies.PRESETS[step.do]
-    raise TypeError(f"no reply for {step!r}")
+def _meters(scene: Scene) -> Pairs:
+    return tuple(quota_headers(scene.quota, scene.asked.model, scene.now))
 
 
 def _usage_limit(step: UsageLimit, scene: Scene) -> Performance:
-    error: dict[str, object] = {
-        "type": step.type,
-        "message": "The usage limit has been reached",
-        "plan_type": scene.quota.plan,
-    }
-    if step.tell in ("both", "body"):
-        left = max(0, scene.resets_at - math.ceil(scene.now))
-        error |= {"resets_at": scene.resets_at, "eligible_promo": None, "resets_in_seconds": left}
-    reply = replies.json_reply(429, {"error": error})
+    error = {"type": step.type, "message": _MESSAGES["usage_limit_reached"], **_limit_facts(step, scene)}
+    reply = replies.json_reply(step.status, {"error": error})
     if step.tell not in ("both", "headers"):
         return complete(reply, scene.headers)
     reached = (("x-codex-rate-limit-reached-type", "rate_limit_reached"),)
-    return _complete(replace(reply, headers=(*reply.headers, *reached)), scene.quota, scene)
+    return _complete(replace(reply, headers=(*reply.headers, *reached)), scene)
+
+
+def _limit_midway(step: UsageLimit, scene: Scene) -> Performance:
+    composer = Composer(scene.asked, scene.asked.model)
+    composer.begin()
+    _add_words(composer, step.after_words)
+    error = {"code": step.type, "message": _MESSAGES["usage_limit_reached"], **_limit_facts(step, scene)}
+    composer.add("response.failed", response=composer.response("failed", error=error))
+    return _answering(scene, composer.events, scene.asked.model)
+
+
+def _limit_facts(step: UsageLimit, scene: Scene) -> dict[str, object]:
+    """What the backend says of a limit in force: the plan, and the reset if the step tells it in the body."""
+    facts: dict[str, object] = {"plan_type": scene.quota.plan}
+    if step.tell in ("both", "body"):
+        left = max(0, scene.resets_at - math.ceil(scene.now))
+        facts |= {"resets_at": scene.resets_at, "eligible_promo": None, "resets_in_seconds": left}
+    return facts
+
+
+def _add_words(composer: Composer, count: int) -> None:
+    """The beginning of a message that never ends."""
+    add_message(composer, [f" word{number}" for number in range(count)], close=False)
 
 
 def _early_failure(step: EarlyFailure, scene: Scene) -> Performance:
-    composer = Composer(scene.asked, str(scene.asked.body.get("model")))
+    composer = Composer(scene.asked, scene.asked.model)
     if step.vendor:
         composer.add_vendor(scene.asked.rate_limits)
     if step.lifecycle:
         composer.begin()
     if step.words:
-        add_message(composer, [f" word{number}" for number in range(step.words)], close=False)
+        _add_words(composer, step.words)
     error: dict[str, object] = {"code": step.code, "message": step.message or _MESSAGES.get(step.code, step.code)}
     if step.resets_in is not None:
         error |= {"resets_at": math.ceil(scene.now + step.resets_in), "resets_in_seconds": math.ceil(step.resets_in)}
@@ -157,7 +162,7 @@ def _early_failure(step: EarlyFailure, scene: Scene) -> Performance:
         composer.add("error", error={"type": step.code, **error, "param": None})
     else:
         composer.add("error", **error, param=None)
-    performance = _on_stream(scene, composer.events, str(scene.asked.body.get("model")))
+    performance = _answering(scene, composer.events, scene.asked.model)
     return replace(performance, delay=step.delay, linger=step.hold_open)
 
 
@@ -173,16 +178,22 @@ _MESSAGES = {
 }
 
 
-def _on_stream(scene: Scene, events: Sequence[Event], model: str) -> Performance:
-    quota = quota_headers(scene.quota, scene.now)
-    headers = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
-    return Performance(200, (*headers, *scene.headers, ("openai-model", model), *quota), tuple(events))
+def _answering(scene: Scene, pieces: Sequence[Event], model: str) -> Performance:
+    """A 200 of the kind that was asked for."""
+    kind = "text/event-stream; charset=utf-8" if scene.asked.streams else "application/json"
+    headers = (("content-type", kind), ("cache-control", "no-cache"))
+    fields = (*headers, *scene.headers, ("openai-model", model), *_meters(scene))
+    return Performance(200, fields, tuple(pieces))
 
 
 def _stream(step: Stream, scene: Scene) -> Performance:
-    events = _framed(step, compose(step, scene.asked))
-    performance = _on_stream(scene, events, step.serve_model or str(scene.asked.body.get("model")))
-    performance = replace(performance, delay=step.delay)
+    asked = scene.asked
+    composer = compose(step, asked)
+    pieces = _framed(step, composer.events) if asked.streams else (encode_json(composer.final),)
+    performance = replace(_answering(scene, pieces, composer.model), delay=step.delay)
+    whole = not isinstance(step, Cut | Reset)
+    if whole:
+        performance = replace(performance, input_tokens=asked.input_tokens, cached_tokens=asked.cached_tokens)
     match step:
         case SlowHeaders():
             performance = replace(performance, wait=step.seconds)
@@ -195,7 +206,6 @@ def _stream(step: Stream, scene: Scene) -> Performance:
         case Stall():
             head, tail = _split(performance.pieces, step.when, step.events)
             performance = replace(performance, pieces=head + tail, pause_at=len(head), pause=step.seconds)
-    whole = not isinstance(step, Cut | Reset)
     return _chunked(step, _compressed(step, performance, finish=whole))
 
 

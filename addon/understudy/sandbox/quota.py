@@ -1,13 +1,14 @@
-"""An account's quota windows, which move with every answer, in the three forms the backend shows them."""
+"""An account's limits, each with its windows, which move with every answer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from understudy.sandbox.scenario import Credits, Window
+from understudy.sandbox.catalogue import has_model
+from understudy.sandbox.scenario import Credits, Limit, Window
 
-Pairs = list[tuple[str, str]]
-SLOTS = ("primary", "secondary", "tertiary")
+MAIN_LIMIT = "codex"
+"""The limit that every model counts against which has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,103 +27,84 @@ class Gauge:
         length = self.minutes * 60
         return replace(self, used=0.0, resets_at=self.resets_at + length * (int((now - self.resets_at) // length) + 1))
 
+    def renewed(self, now: float) -> "Gauge":
+        """The window emptied, and begun again, at `now`."""
+        return replace(self, used=0.0, resets_at=math.ceil(now + self.minutes * 60))
+
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """The plan, its windows and credits."""
+class Meter:
+    """One limit: its id, its windows, its name for people, and the models that count against it."""
 
-    plan: str
+    limit_id: str
     gauges: tuple[Gauge, ...]
-    credits: Credits
+    name: str = ""
+    models: tuple[str, ...] = ()
 
-    def at(self, now: float) -> "Quota":
-        """The quota at `now`."""
+    @property
+    def used_up(self) -> int | None:
+        """The window that is used up, the last to reset if there are several; None where the limit is not reached."""
+        full = [index for index, gauge in enumerate(self.gauges) if gauge.used >= 100]
+        return max(full, key=lambda index: self.gauges[index].resets_at, default=None)
+
+    def at(self, now: float) -> "Meter":
+        """The limit at `now`."""
         return replace(self, gauges=tuple(gauge.at(now) for gauge in self.gauges))
 
-    def spent(self) -> "Quota":
-        """The quota after one more answer."""
+    def renewed(self, now: float) -> "Meter":
+        """The limit with all windows begun again at `now`."""
+        return replace(self, gauges=tuple(gauge.renewed(now) for gauge in self.gauges))
+
+    def spent(self) -> "Meter":
+        """The limit after one more answer."""
         return replace(self, gauges=tuple(replace(g, used=min(100.0, g.used + g.cost)) for g in self.gauges))
 
-    def exhausted(self, index: int, resets_at: int) -> "Quota":
-        """The quota with one window used up until `resets_at`. An index beyond the windows changes nothing."""
+    def exhausted(self, index: int, resets_at: int) -> "Meter":
+        """The limit with one window used up until `resets_at`. An index beyond the windows changes nothing."""
         gauges = [replace(g, used=100.0, resets_at=resets_at) if i == index else g for i, g in enumerate(self.gauges)]
         return replace(self, gauges=tuple(gauges))
 
 
-def open_quota(plan: str, windows: Sequence[Window], credits: Credits, now: float) -> Quota:
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The plan, its limits with the main one first, and credits."""
+
+    plan: str
+    meters: tuple[Meter, ...]
+    credits: Credits
+
+    @property
+    def main(self) -> Meter:
+        """The limit that most models count against."""
+        return self.meters[0]
+
+    def meter(self, model: str) -> Meter:
+        """The limit that a model counts against."""
+        return next((meter for meter in self.meters[1:] if has_model(meter.models, model)), self.main)
+
+    def moved(self, changed: Meter) -> "Quota":
+        """The quota with one limit changed."""
+        return replace(self, meters=tuple(changed if m.limit_id == changed.limit_id else m for m in self.meters))
+
+    def at(self, now: float) -> "Quota":
+        """The quota at `now`."""
+        return replace(self, meters=tuple(meter.at(now) for meter in self.meters))
+
+    def renewed(self, now: float) -> "Quota":
+        """The quota with every window begun again at `now`."""
+        return replace(self, meters=tuple(meter.renewed(now) for meter in self.meters))
+
+
+def open_quota(
+    plan: str, windows: Sequence[Window], credits: Credits, now: float, limits: Mapping[str, Limit] | None = None
+) -> Quota:
     """The quota as the scenario starts it."""
-    gauges = [
+    more = [Meter(id, _open(limit.windows, now), limit.name, limit.models) for id, limit in (limits or {}).items()]
+    return Quota(plan, (Meter(MAIN_LIMIT, _open(windows, now)), *more), credits)
+
+
+def _open(windows: Sequence[Window], now: float) -> tuple[Gauge, ...]:
+    return tuple(
         Gauge(w.minutes, w.used, math.ceil(now + (w.minutes * 30 if w.resets_in is None else w.resets_in)), w.cost)
         for w in windows
-    ]
-    return Quota(plan, tuple(gauges), credits)
-
-
-def quota_headers(quota: Quota, now: float) -> Pairs:
-    """The `x-codex-*` header fields that every answer carries, refusals too."""
-    fields: Pairs = [("x-codex-active-limit", "codex"), ("x-codex-plan-type", quota.plan)]
-    for slot, gauge in zip(SLOTS, quota.gauges, strict=False):
-        fields += [
-            (f"x-codex-{slot}-used-percent", _percent(gauge.used)),
-            (f"x-codex-{slot}-window-minutes", str(gauge.minutes)),
-            (f"x-codex-{slot}-reset-at", str(gauge.resets_at)),
-            (f"x-codex-{slot}-reset-after-seconds", str(_left(gauge, now))),
-        ]
-    fields += [
-        ("x-codex-credits-has-credits", str(quota.credits.has_credits)),
-        ("x-codex-credits-unlimited", str(quota.credits.unlimited)),
-        ("x-codex-credits-balance", quota.credits.balance),
-    ]
-    return fields
-
-
-def quota_event(quota: Quota) -> dict[str, object]:
-    """The vendor event `codex.rate_limits`."""
-    limits: dict[str, object] = {"allowed": True, "limit_reached": any(g.used >= 100 for g in quota.gauges)}
-    for slot, gauge in zip(SLOTS, quota.gauges, strict=False):
-        limits[slot] = {"used_percent": gauge.used, "window_minutes": gauge.minutes, "reset_at": gauge.resets_at}
-    return {
-        "type": "codex.rate_limits",
-        "plan_type": quota.plan,
-        "rate_limits": limits,
-        "credits": _credits(quota.credits),
-    }
-
-
-def usage(quota: Quota, account_id: str, user_id: str, now: float) -> dict[str, object]:
-    """The body of `GET wham/usage`: window lengths in seconds there."""
-    windows = [
-        {
-            "used_percent": int(gauge.used),
-            "limit_window_seconds": gauge.minutes * 60,
-            "reset_after_seconds": _left(gauge, now),
-            "reset_at": gauge.resets_at,
-        }
-        for gauge in quota.gauges
-    ]
-    reached = any(gauge.used >= 100 for gauge in quota.gauges)
-    limit: dict[str, object] = {"allowed": not reached, "limit_reached": reached}
-    limit |= {f"{slot}_window": windows[i] if i < len(windows) else None for i, slot in enumerate(SLOTS[:2])}
-    return {
-        "plan_type": quota.plan,
-        "user_id": user_id,
-        "account_id": account_id,
-        "rate_limit": limit,
-        "code_review_rate_limit": None,
-        "additional_rate_limits": None,
-        "credits": _credits(quota.credits),
-        "rate_limit_reached_type": {"type": "rate_limit_reached"} if reached else None,
-        "rate_limit_reset_credits": {"available_count": 0},
-    }
-
-
-def _credits(credits: Credits) -> dict[str, object]:
-    return {"has_credits": credits.has_credits, "unlimited": credits.unlimited, "balance": credits.balance or None}
-
-
-def _left(gauge: Gauge, now: float) -> int:
-    return max(0, gauge.resets_at - math.ceil(now))
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+    )

@@ -5,15 +5,6 @@ from dataclasses import dataclass
 
 Pairs = tuple[tuple[str, str], ...]
 
-CHALLENGE = (
-    "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>"
-    "<script>window._cf_chl_opt={}</script><noscript>Enable JavaScript and cookies to continue</noscript></body></html>"
-)
-GATEWAY = (
-    "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
-    "<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -69,27 +60,3 @@ def revoked_token(code: str) -> Reply:
     message = _REVOKED if code == "token_revoked" else _INVALIDATED
     error = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
     return json_reply(401, {"error": error, "status": 401})
-
-
-PRESETS: dict[str, Reply] = {
-    # No code and no reset data: a burst of requests, never a quota.
-    "burst": detail(429, "Too Many Requests"),
-    "html403": html(403, CHALLENGE, (("cf-mitigated", "challenge"),)),
-    "overloaded": error_reply(
-        503,
-        "Selected model is at capacity. Please try a different model.",
-        code="server_is_overloaded",
-        type="service_unavailable_error",
-    ),
-    "server_error": error_reply(
-        500,
-        "An error occurred while processing your request. You can retry your request.",
-        code="server_error",
-        type="server_error",
-    ),
-    "bad_gateway": html(502, GATEWAY),
-    "deactivated": detail(402, {"code": "deactivated_workspace"}),
-    # Cloudflare's stealth block: no body at all.
-    "not_found": Reply(404),
-    "forbidden": detail(403, "Your account is not permitted to use this service."),
-}

@@ -15,9 +15,18 @@ from hypercorn.config import Config
 
 from understudy.sandbox.app import build_app
 from understudy.sandbox.connection import Listener
+from understudy.sandbox.encrypted import Json, account_mark, key_mark, mark_of, new_id, new_item
 from understudy.sandbox.issuer import Issuer
 from understudy.sandbox.journal import Journal
-from understudy.sandbox.scenario import DEMO, Scenario, Step, read_scenario, read_steps
+from understudy.sandbox.scenario import (
+    DEMO,
+    Scenario,
+    read_platform_steps,
+    read_scenario,
+    read_steps,
+    read_usage_steps,
+)
+from understudy.sandbox.steps import PlatformStep, Step, UsageStep
 from understudy.sandbox.tokens import TokenSet, login_file
 from understudy.sandbox.world import World
 
@@ -107,12 +116,42 @@ class Sandbox:
         return self._issuer.logins[label].identity.email
 
     def secrets(self) -> tuple[str, ...]:
-        """Every token, code and device id made so far, for searches through what must not hold any."""
-        return (*self._issuer.secrets(), *self._world.signin.secrets())
+        """Every token, code, device id and key so far, for searches through what must not hold any."""
+        keys = (key.key for key in self.scenario.api_keys.values())
+        return (*self._issuer.secrets(), *self._world.signin.secrets(), *keys)
+
+    def item(self, label: str, kind: str = "reasoning") -> Json:
+        """An input item with ciphertext made for an account: `encrypted.PREFIXES` has the kinds."""
+        return new_item(kind, account_mark(label))
+
+    def key_item(self, label: str) -> Json:
+        """A reasoning item with ciphertext made for a key of the Platform."""
+        return new_item("reasoning", key_mark(label))
+
+    def file_id(self, label: str) -> str:
+        """The id of a file that an account has uploaded."""
+        return new_id("file", account_mark(label))
+
+    def maker(self, id: str) -> str | None:
+        """The label of the account that an item's, a file's or a response's id was made for; None: of none."""
+        return next((label for label in self.scenario.accounts if mark_of(id) == account_mark(label)), None)
 
     def set_steps(self, label: str, steps: Sequence[Step | Mapping[str, object]]) -> None:
         """From the account's next request on, these steps. Raises ValueError where they are none."""
         self._world.members[label].play(read_steps(steps))
+
+    def set_usage_steps(self, label: str, steps: Sequence[UsageStep | Mapping[str, object]]) -> None:
+        """The same for the account's usage endpoint."""
+        self._world.members[label].usage_steps = list(read_usage_steps(steps))
+
+    def set_key_steps(self, label: str, steps: Sequence[PlatformStep | Mapping[str, object]]) -> None:
+        """The same for a key of the Platform API."""
+        self._world.play_key(label, read_platform_steps(steps))
+
+    def lift(self, label: str) -> None:
+        """Empties the account's windows now, whatever reset it has named, and ends limits that its steps have next."""
+        member = self._world.members[label]
+        member.lift(member.clock(time.time()))
 
     async def serve(self, started: Callable[[], None], stop: asyncio.Event) -> None:
         """Serves until `stop` is set; `started` is called once the port is open. Raises OSError where it is taken."""
@@ -171,6 +210,7 @@ def _hypercorn() -> Config:
     config = Config()
     config.errorlog = logging.getLogger("understudy.sandbox")
     config.include_server_header = False
+    config.include_date_header = False  # `exchange` sends one, which may be wrong by intent
     config.h11_pass_raw_headers = True
     config.h2_max_concurrent_streams = 1000
     config.keep_alive_timeout = 300

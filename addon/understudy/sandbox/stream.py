@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from understudy.sandbox.scenario import DEFAULT_TEXT, Stream
+from understudy.sandbox.encrypted import encrypt
+from understudy.sandbox.steps import DEFAULT_TEXT, Stream
 
 Json = dict[str, object]
 
@@ -36,7 +37,7 @@ class Asked:
     """The vendor event `codex.rate_limits`."""
 
     def item_id(self, prefix: str) -> str:
-        """An item's id, with the prefix that its type wants (msg, rs, fc)."""
+        """An item's id, with the prefix that its type wants (msg, rs, fc, cmp)."""
         return f"{prefix}_{self.response_id.removeprefix('resp_')}"
 
     @property
@@ -44,6 +45,23 @@ class Asked:
         """Whether the request includes `reasoning.encrypted_content`."""
         include = self.body.get("include")
         return isinstance(include, list) and "reasoning.encrypted_content" in include
+
+    @property
+    def model(self) -> str:
+        """The model that is asked for."""
+        return str(self.body.get("model"))
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is to be a stream of events, and not one JSON object."""
+        return self.body.get("stream") is True
+
+    @property
+    def compacts(self) -> bool:
+        """Whether the request wants its input compacted: its last item says so."""
+        items = self.body.get("input")
+        last = items[-1] if isinstance(items, list) and items else None
+        return isinstance(last, dict) and last.get("type") == "compaction_trigger"
 
 
 class Composer:
@@ -54,6 +72,8 @@ class Composer:
         self.model = model
         self.events: list[Event] = []
         self.output: list[Json] = []
+        self.final: Json = {}
+        """The response object of the last event."""
         self._sequence = 0
 
     def add(self, type: str, **fields: object) -> None:
@@ -89,27 +109,27 @@ class Composer:
             "error": None,
             "incomplete_details": None,
             "instructions": body.get("instructions"),
-            "max_output_tokens": None,
-            "max_tool_calls": None,
+            "max_output_tokens": body.get("max_output_tokens"),
+            "max_tool_calls": body.get("max_tool_calls"),
             "model": self.model,
             "output": [],
             "parallel_tool_calls": body.get("parallel_tool_calls", True),
-            "previous_response_id": None,
+            "previous_response_id": body.get("previous_response_id"),
             "prompt_cache_key": body.get("prompt_cache_key"),
             "reasoning": {"effort": effort, "summary": None},
-            "safety_identifier": None,
+            "safety_identifier": body.get("safety_identifier"),
             "service_tier": "default",
-            "store": False,
-            "temperature": 1.0,
+            "store": body.get("store", True),
+            "temperature": body.get("temperature", 1.0),
             "text": body.get("text") or {"format": {"type": "text"}, "verbosity": "medium"},
             "tool_choice": body.get("tool_choice", "auto"),
             "tools": body.get("tools") or [],
-            "top_logprobs": 0,
-            "top_p": 1.0,
-            "truncation": "disabled",
+            "top_logprobs": body.get("top_logprobs", 0),
+            "top_p": body.get("top_p", 1.0),
+            "truncation": body.get("truncation", "disabled"),
             "usage": None,
-            "user": None,
-            "metadata": {},
+            "user": body.get("user"),
+            "metadata": body.get("metadata") or {},
             **changes,
         }
 
@@ -120,14 +140,30 @@ def encode_event(value: Json) -> Event:
     return Event(type, f"event: {type}\ndata: {_encode(value)}\n\n".encode())
 
 
-def compose(look: Stream, asked: Asked) -> list[Event]:
-    """All events of a whole answer that looks like `look`."""
-    composer = Composer(asked, look.serve_model or str(asked.body.get("model")))
+def encode_json(value: Json) -> Event:
+    """A whole body of JSON."""
+    return Event("", _encode(value).encode())
+
+
+def compose(look: Stream, asked: Asked) -> Composer:
+    """All events of a whole answer that looks like `look`, and the response that they end with."""
+    composer = Composer(asked, look.serve_model or asked.model)
     if look.vendor:
         composer.add_vendor(asked.rate_limits)
     composer.begin()
     if look.vendor:
         composer.add_vendor({"type": "codex.response.metadata", "metadata": {}, "headers": {}})
+    words = 0 if asked.compacts else _add_output(composer, look)
+    if asked.compacts:
+        _add_compaction(composer)
+    _finish(composer, look, words)
+    if look.done_marker:
+        composer.events.append(Event("", b"data: [DONE]\n\n"))
+    return composer
+
+
+def _add_output(composer: Composer, look: Stream) -> int:
+    """The items of an ordinary answer. Returns how many words of text are in it."""
     if look.reasoning:
         _add_reasoning(composer)
     words = list(split_words(look))
@@ -135,10 +171,7 @@ def compose(look: Stream, asked: Asked) -> list[Event]:
         add_message(composer, words, keepalive=look.keepalive)
     if look.tool is not None:
         _add_call(composer, look.tool.name, look.tool.arguments)
-    _finish(composer, look, len(words))
-    if look.done_marker:
-        composer.events.append(Event("", b"data: [DONE]\n\n"))
-    return composer.events
+    return len(words)
 
 
 def split_words(look: Stream) -> Iterator[str]:
@@ -178,7 +211,7 @@ def _add_reasoning(composer: Composer) -> None:
     index, id = len(composer.output), composer.asked.item_id("rs")
     item: Json = {"id": id, "type": "reasoning", "summary": []}
     if composer.asked.wants_ciphertext:
-        item["encrypted_content"] = f"gAAAAAB-sandbox-{id}"
+        item["encrypted_content"] = encrypt(id)
     composer.add("response.output_item.added", output_index=index, item=item)
     where: Json = {"item_id": id, "output_index": index, "summary_index": 0}
     composer.add("response.reasoning_summary_part.added", **where, part={"type": "summary_text", "text": ""})
@@ -189,6 +222,13 @@ def _add_reasoning(composer: Composer) -> None:
     composer.add("response.reasoning_summary_text.done", **where, text=text)
     composer.add("response.reasoning_summary_part.done", **where, part=part)
     _add_done(composer, {**item, "summary": [part]})
+
+
+def _add_compaction(composer: Composer) -> None:
+    id = composer.asked.item_id("cmp")
+    item: Json = {"id": id, "type": "compaction", "encrypted_content": encrypt(id)}
+    composer.add("response.output_item.added", output_index=len(composer.output), item=item)
+    _add_done(composer, item)
 
 
 def _add_call(composer: Composer, name: str, arguments: str) -> None:
@@ -218,10 +258,8 @@ def _finish(composer: Composer, look: Stream, words: int) -> None:
         "total_tokens": asked.input_tokens + words,
     }
     output: list[Json] = [] if look.empty_output else composer.output
+    kind, changes = "completed", Json(completed_at=asked.created_at)
     if look.incomplete:
-        reason = {"reason": "max_output_tokens"}
-        response = composer.response("incomplete", output=output, usage=usage, incomplete_details=reason)
-        composer.add("response.incomplete", response=response)
-    else:
-        response = composer.response("completed", output=output, usage=usage, completed_at=asked.created_at)
-        composer.add("response.completed", response=response)
+        kind, changes = "incomplete", Json(incomplete_details={"reason": "max_output_tokens"})
+    composer.final = composer.response(kind, output=output, usage=usage, **changes)
+    composer.add(f"response.{kind}", response=composer.final)

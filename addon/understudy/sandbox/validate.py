@@ -5,6 +5,7 @@ Pure: a request in, a refusal out, or None. Where the literal wording is not kno
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from understudy.sandbox.catalogue import has_model
 from understudy.sandbox.replies import Reply, detail, error_reply
 
 Json = Mapping[str, object]
@@ -73,7 +74,7 @@ def _problems(body: Json, models: Sequence[str], lite_header: bool) -> Iterator[
 def _model(model: object, models: Sequence[str]) -> Iterator[Reply]:
     if not isinstance(model, str) or not model:
         yield detail(400, "Model is required")
-    elif not any(model.startswith(known[:-1]) if known.endswith("*") else model == known for known in models):
+    elif not has_model(models, model):
         yield detail(400, f"The '{model}' model is not supported when using Codex with a ChatGPT account.")
 
 

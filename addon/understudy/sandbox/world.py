@@ -1,105 +1,25 @@
-"""The sandbox's state: accounts with their quota and where each is in its list of steps."""
+"""The sandbox's state: the issuer, the accounts and keys as they stand, the journal."""
 
-import math
-import secrets
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from understudy.sandbox.encrypted import Reader, key_mark
 from understudy.sandbox.issuer import Issuer
 from understudy.sandbox.journal import Journal
-from understudy.sandbox.quota import Quota, open_quota, quota_event
-from understudy.sandbox.scenario import (
-    AccountSpec,
-    Answer,
-    Cut,
-    Identity,
-    Reset,
-    Revoked,
-    Rotate,
-    Scenario,
-    Stall,
-    Step,
-    Stream,
-    TokenStep,
-    Unauthorized,
-    UsageLimit,
-)
+from understudy.sandbox.member import Member, new_member
+from understudy.sandbox.prompts import PromptCache
+from understudy.sandbox.scenario import Scenario
 from understudy.sandbox.signin import SignIn
-from understudy.sandbox.stream import Asked
-
-CACHE_UNIT = 128
-"""Prompt caching counts in units of so many tokens."""
+from understudy.sandbox.steps import PlatformStep, Revoked, Unauthorized
 
 
 @dataclass(slots=True)
-class Member:
-    """An account as it stands. Steps may be replaced from another thread, hence the lock."""
+class KeyHolder:
+    """A key of the Platform API as it stands."""
 
-    identity: Identity
-    spec: AccountSpec
-    quota: Quota
-    steps: list[Step]
-    token_steps: list[TokenStep]
-    prompts: dict[str, int] = field(default_factory=dict)
-    """Input tokens last seen under a prompt cache key: the account's own cache."""
-    _resets_at: int | None = None
-    """The reset that a `until_reset` limit in force has named."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def play(self, steps: Sequence[Step]) -> None:
-        """From the next request on, these steps."""
-        with self._lock:
-            self.steps, self._resets_at = list(steps), None
-
-    def take(self, now: float) -> tuple[Step, int]:
-        """The step for a request that comes now, and the reset time (epoch seconds) that a limit names."""
-        with self._lock:
-            step = self.steps[0]
-            if isinstance(step, UsageLimit) and step.until_reset:
-                if self._resets_at is None:
-                    self._resets_at = _reset_of(step, now)
-                if now < self._resets_at:
-                    return step, self._resets_at
-                self._resets_at = None
-                self.steps = self.steps[1:] or [Answer()]
-                step = self.steps[0]
-            if len(self.steps) > 1:
-                self.steps = self.steps[1:]
-            return step, _reset_of(step, now)
-
-    def take_token_step(self) -> TokenStep:
-        """The step for a refresh that comes now."""
-        step = self.token_steps[0] if self.token_steps else Rotate()
-        if len(self.token_steps) > 1:
-            del self.token_steps[0]
-        return step
-
-    def charge(self, step: Step, resets_at: int, now: float) -> None:
-        """Moves the quota: an answer costs a little, a limit fills its window."""
-        self.quota = self.quota.at(now)
-        if isinstance(step, UsageLimit):
-            self.quota = self.quota.exhausted(step.window, resets_at)
-        elif isinstance(step, Stream) and not isinstance(step, Reset | Cut | Stall):
-            self.quota = self.quota.spent()
-
-    def ask(self, body: Mapping[str, object], size: int, now: float) -> Asked:
-        """The facts of a request: its new response id, and how much of its prompt this account has cached."""
-        tokens = max(1, size // 4)
-        key = body.get("prompt_cache_key")
-        cached = 0
-        if isinstance(key, str):
-            cached = min(self.prompts.get(key, 0), tokens) // CACHE_UNIT * CACHE_UNIT
-            self.prompts[key] = tokens
-        response_id = f"resp_{secrets.token_hex(24)}"
-        return Asked(response_id, int(now), body, tokens, cached, quota_event(self.quota))
-
-
-def _reset_of(step: Step, now: float) -> int:
-    """When the limit that `step` sets ends: whole seconds, never before it should."""
-    if isinstance(step, UsageLimit):
-        return math.ceil(now + step.resets_in) if step.resets_at is None else step.resets_at
-    return math.ceil(now)
+    label: str
+    prompts: PromptCache
+    steps: list[PlatformStep]
 
 
 @dataclass(slots=True)
@@ -111,6 +31,8 @@ class World:
     journal: Journal
     signin: SignIn = field(default_factory=SignIn)
     members: dict[str, Member] = field(default_factory=dict)
+    holders: dict[str, KeyHolder] = field(default_factory=dict)
+    """Of the Platform's keys, by the key itself."""
 
     def reset(self, now: float) -> None:
         """Back to the scenario's beginning: new logins, full quota, first steps, an empty journal."""
@@ -118,12 +40,20 @@ class World:
         self.journal.clear()
         self.signin.forget()
         for label, spec in self.scenario.accounts.items():
-            identity = spec.named(label)
-            quota = open_quota(spec.plan, spec.windows, spec.credits, now)
-            self.members[label] = Member(identity, spec, quota, list(spec.steps), list(spec.token_steps))
-            self.issuer.add(identity, spec, now)
+            self.members[label] = new_member(label, spec, self.scenario.models, now)
+            self.issuer.add(self.members[label].identity, spec, now)
+        for label, key in self.scenario.api_keys.items():
+            self.holders[key.key] = KeyHolder(label, PromptCache(key_mark(label)), list(key.steps))
 
-    def suffer(self, step: Step, access: str) -> None:
+    def play_key(self, label: str, steps: Sequence[PlatformStep]) -> None:
+        """From the next request with the key on, these steps."""
+        self.holders[self.scenario.api_keys[label].key].steps = list(steps)
+
+    def reader(self, mark: str) -> Reader:
+        """Who has this mark, as somebody who is sent encrypted content."""
+        return Reader(mark, self.scenario.encrypted, self.scenario.encrypted_names_item)
+
+    def suffer(self, step: object, access: str) -> None:
         """What a step does to the login itself."""
         if isinstance(step, Unauthorized):
             self.issuer.refuse_access(access)
