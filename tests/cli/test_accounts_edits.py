@@ -59,6 +59,11 @@ ADA = "ada (plus, a***@example.com)"
         (["tag", "ada", "x"], f"{ADA} has the tag x", f"{ADA} has the tag x already"),
         (["note", "ada", "paid until May"], f"{ADA} has this note", f"{ADA} has this note already"),
         (["note", "ada", "paid", "until", "May"], f"{ADA} has this note", f"{ADA} has this note already"),
+        (
+            ["reserve", "ada", "10%"],
+            f"{ADA} keeps the last 10 % of its limits for you",
+            f"{ADA} keeps the last 10 % of",
+        ),
         (["order", "cy", "ada"], "the order is now: cy, ada, bob", "the order is already: cy, ada, bob"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -81,6 +86,7 @@ def test_what_is_so_already_is_no_error(understudy: Understudy) -> None:
         (["enable", "ada"], f"{ADA} is enabled already\n"),
         (["tag", "ada"], f"{ADA} has no tags already\n"),
         (["note", "ada"], f"{ADA} has no note already\n"),
+        (["reserve", "ada", "0"], f"{ADA} keeps nothing for you already\n"),
     ):
         found = understudy("accounts", *words)
         assert (found.code, found.out) == (0, said)
@@ -89,9 +95,16 @@ def test_what_is_so_already_is_no_error(understudy: Understudy) -> None:
 def test_the_changes_are_on_disk_and_the_status_knows_them(
     understudy: Understudy, store: AccountStore, home: Path
 ) -> None:
-    for words in (["use", "bob", "--soft"], ["disable", "cy"], ["tag", "ada", "x"], ["note", "ada", "y"]):
+    for words in (
+        ["use", "bob", "--soft"],
+        ["disable", "cy"],
+        ["tag", "ada", "x"],
+        ["note", "ada", "y"],
+        ["reserve", "ada", "12.5"],
+    ):
         understudy("accounts", *words)
     ada, _, cy = store.read().accounts
+    assert ada.reserve_percent == 12.5
     assert store.read().pin == Pin("acct_bob", soft=True)
     assert (ada.tags, ada.note, cy.enabled) == (("x",), "y", False)
     shown = {entry.label: (entry.pinned, entry.enabled) for entry in QuotaCache(home).read() or ()}
@@ -103,6 +116,9 @@ def test_what_is_taken_away_is_said_once_more(understudy: Understudy) -> None:
     understudy("accounts", "note", "ada", "paid until May")
     assert understudy("accounts", "tag", "ada").out == f"{ADA} has no tags (before: the tags x, y)\n"
     assert understudy("accounts", "note", "ada").out == f"{ADA} has no note (before: paid until May)\n"
+    understudy("accounts", "reserve", "ada", "10")
+    before = "(before: the last 10 % of its limits)"
+    assert understudy("accounts", "reserve", "ada", "0").out == f"{ADA} keeps nothing for you {before}\n"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +129,7 @@ def test_what_is_taken_away_is_said_once_more(understudy: Understudy) -> None:
         (["label", "ada", "two words"], "not a label: 'two words'"),
         (["tag", "ada", "two words"], "not a tag: 'two words'"),
         (["note", "ada", "x" * 241], "240 characters at most"),
+        (["reserve", "dan", "10"], "no account is called 'dan'"),
         (["order", "ada", "acct_ada"], "an account is named twice"),
         (["remove", "ada", "dan", "--yes"], "no account is called 'dan'"),
     ],
@@ -126,6 +143,12 @@ def test_what_cannot_be_done_is_said_and_nothing_is_changed(
     assert (found.code, found.out) == (1, "")
     assert said in found.err
     assert store.read() == before
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "101", "nan", "inf", "1e1", "10 %%"])
+def test_what_is_no_part_of_a_limit_is_wrong_use(understudy: Understudy, store: AccountStore, text: str) -> None:
+    assert understudy("accounts", "reserve", "ada", text).code == 2
+    assert store.read().revision == 1
 
 
 # Which account serves
@@ -143,7 +166,7 @@ def test_to_pin_a_disabled_account_says_how_to_enable_it(understudy: Understudy)
 def test_to_pin_an_account_that_cannot_serve_says_why_and_what_to_do(
     understudy: Understudy, store: AccountStore
 ) -> None:
-    change(store, "bob", block=Block(LATER, "usage limit", authoritative=True))
+    change(store, "bob", blocks=(Block(LATER, "usage limit", authoritative=True),))
     hard, soft = understudy("accounts", "use", "bob"), understudy("accounts", "use", "bob", "--soft")
     assert "It cannot serve now: it is blocked until " in hard.out
     assert "understudy accounts use bob --soft" in hard.out

@@ -9,9 +9,9 @@ import pytest
 
 from support.logins import CANARY, NOW, account
 from support.terminal import Understudy
-from understudy.cli.accounts.list import lines
+from understudy.cli.accounts.list import account_object, lines
 from understudy.cli.render import UNICODE
-from understudy.pool.account import Account, Block
+from understudy.pool.account import Account, Block, Ground
 from understudy.pool.health import needs_login
 from understudy.pool.pool import Pin, Pool
 from understudy.pool.refreshes import Refreshes
@@ -21,7 +21,7 @@ from understudy.wire.quota import Snapshot, Source, Window
 
 LATER = NOW + 20 * 365 * 86400
 ADA = replace(account("ada", expires_at=LATER), tags=("work", "shared"), note="paid until May", added_at=NOW)
-BOB = replace(account("bob", expires_at=LATER), block=Block(LATER, "usage limit", authoritative=True))
+BOB = replace(account("bob", expires_at=LATER), blocks=(Block(LATER, "usage limit", authoritative=True),))
 CY = needs_login(account("cy"), "the login has expired", NOW)
 DEE = replace(account("dee"), enabled=False)
 
@@ -40,7 +40,7 @@ def fill(home: Path, *accounts: Account, pin: Pin | None = None) -> None:
 
 
 def test_the_whole_list_reads_like_this() -> None:
-    bob = replace(BOB, block=Block(NOW + 3600, "usage limit", authoritative=True))
+    bob = replace(BOB, blocks=(Block(NOW + 3600, "usage limit", authoritative=True),))
     pool = Pool((ADA, bob, CY, DEE), Pin("acct_bob"))
     assert (
         "\n".join(lines(pool, pool.accounts, NOW, False, UNICODE))
@@ -58,7 +58,7 @@ cy: the login has expired. Log in again: understudy login"""
 def test_no_line_is_longer_than_80_columns_and_none_does_anything_to_the_terminal() -> None:
     evil = "\x1b]0;x\x07\x9b2J\u202e\n\t"
     long = replace(account("x" * 32), plan="enterprise_cbp_usage_based" + evil, email=f"a@{'long.' * 30}test{evil}")
-    blocked = replace(long, block=Block(NOW + 6 * 86400, "limit", authoritative=True))
+    blocked = replace(long, blocks=(Block(NOW + 6 * 86400, "limit", authoritative=True),))
     dead = needs_login(long, f"because {evil * 40}", NOW)
     pool = Pool((blocked, dead), Pin(long.id, soft=True))
     shown = lines(pool, pool.accounts, NOW, True, UNICODE)
@@ -84,6 +84,10 @@ def test_scripts_get_the_same_with_times_in_epoch_seconds(home: Path, understudy
         "added_at": NOW,
         "tags": ["work", "shared"],
         "note": "paid until May",
+        "lane": "codex",
+        "reserve_percent": 0.0,
+        "blocks": [],
+        "paid_requests_today": 0,
     }
     assert [other["state"] for other in others] == ["blocked", "needs_login", "disabled"]
     assert [other["pinned"] for other in others] == [None] * 3
@@ -151,14 +155,93 @@ def test_everything_is_shown_of_one_account(home: Path, understudy: Understudy) 
 
 
 def test_of_an_account_that_does_not_serve_it_is_shown_why_and_what_to_do(home: Path, understudy: Understudy) -> None:
-    guess = replace(BOB, id="acct_guess", label="guess", account_id="ws-2", block=Block(LATER, "usage limit", False))
+    guess = replace(
+        BOB, id="acct_guess", label="guess", account_id="ws-2", blocks=(Block(LATER, "usage limit", False),)
+    )
     fill(home, BOB, CY, DEE, guess)
     assert shown(understudy, "bob")["state"].endswith(" usage limit")
     assert "ChatGPT named none" in shown(understudy, "guess")["state"]
     dead = shown(understudy, "cy")
     assert dead["state"].startswith("needs login the login has expired, since 15 Jan, ")
-    assert dead["state"].endswith("log in again: understudy login")
+    assert dead["state"].endswith("Log in again: understudy login")
     assert shown(understudy, "dee")["state"] == "disabled enable it: understudy accounts enable dee"
+
+
+NIGHT = (
+    Block(NOW + 3600, "usage limit", authoritative=True, tried_at=NOW - 180, since=NOW - 900),
+    Block(NOW + 1800, "failed again and again", authoritative=False, ground=Ground.BREAKER),
+    Block(NOW + 7200, "not in its plan", authoritative=False, ground=Ground.ENTITLEMENT, model="gpt-5-pro"),
+    Block(NOW + 600, "usage limit", authoritative=False, model="gpt-5-spark", limit_id="spark"),
+    Block(NOW - 1, "long over", authoritative=True, ground=Ground.LOGIN),
+)
+
+
+def test_every_block_is_listed_with_its_model_its_reason_and_its_end() -> None:
+    pool = Pool((replace(ADA, blocks=NIGHT), replace(BOB, blocks=NIGHT[2:])))
+    assert (
+        "\n".join(lines(pool, pool.accounts, NOW, False, UNICODE))
+        == """\
+ACCOUNT  PLAN  E-MAIL            STATE
+ada      plus  a***@example.com  blocked until 09:00
+bob      plus  b***@example.com  ok
+
+ada: gpt-5-pro until 10:00: not in its plan
+
+ada: until 08:30: failed again and again
+
+ada: gpt-5-spark until 08:10: usage limit (the time is a guess: ChatGPT named
+none)
+
+bob: gpt-5-pro until 10:00: not in its plan
+
+bob: gpt-5-spark until 08:10: usage limit (the time is a guess: ChatGPT named
+none)"""
+    )
+
+
+def test_scripts_get_every_block_and_the_one_of_the_whole_account_as_ever() -> None:
+    found = account_object(replace(ADA, blocks=NIGHT), NOW)
+    assert (found["state"], found["blocked_until"]) == ("blocked", NOW + 3600)
+    blocks = found["blocks"]
+    assert isinstance(blocks, list)
+    assert [(block["ground"], block["model"], block["limit_id"], block["until"]) for block in blocks] == [
+        ("entitlement", "gpt-5-pro", None, NOW + 7200),
+        ("limit", None, None, NOW + 3600),
+        ("breaker", None, None, NOW + 1800),
+        ("limit", "gpt-5-spark", "spark", NOW + 600),
+    ]
+    assert blocks[1] == {
+        "ground": "limit",
+        "reason": "usage limit",
+        "model": None,
+        "limit_id": None,
+        "until": NOW + 3600,
+        "authoritative": True,
+        "since": NOW - 900,
+        "tried_at": NOW - 180,
+    }
+
+
+def test_of_one_account_every_block_is_shown_and_when_it_was_tried_all_the_same(
+    home: Path, understudy: Understudy
+) -> None:
+    now = time.time()
+    tried = Block(now + 3600, "usage limit", authoritative=True, tried_at=now - 180)
+    other = Block(now + 7200, "not in its plan", False, ground=Ground.ENTITLEMENT, model="gpt-5-pro")
+    model = replace(other, since=now - 60, tried_at=now - 180)
+    fill(home, replace(ADA, blocks=(tried, model)))
+    state = shown(understudy, "ada")["state"]
+    assert state.startswith("blocked until ")
+    assert "gpt-5-pro until " in state and ": not in its plan until " in state
+    assert state.endswith(": usage limit (tried all the same 3 min ago)")
+
+
+def test_what_is_reserved_is_shown(home: Path, understudy: Understudy) -> None:
+    fill(home, replace(ADA, reserve_percent=12.5), BOB)
+    assert understudy("accounts", "list").lines[1].endswith("  ok, 12.5 % reserved")
+    assert shown(understudy, "ada")["reserve"] == "the last 12.5 % of every window of the main limit"
+    assert (shown(understudy, "bob")["reserve"], shown(understudy, "bob")["lane"]) == ("none", "codex")
+    assert understudy("accounts", "list", "--json").json["accounts"][0]["reserve_percent"] == 12.5
 
 
 def test_trouble_with_renewing_is_shown_in_words(home: Path, understudy: Understudy) -> None:

@@ -15,9 +15,11 @@ from support.logins import CANARY, NOW, account
 from understudy.cli.main import main
 from understudy.cli.render import ASCII, UNICODE
 from understudy.cli.status import status_lines
-from understudy.pool.account import Account, Block, Health
+from understudy.pool.account import Account, Block, Ground, Health, Lane
+from understudy.pool.ledger import Figures
 from understudy.pool.pool import Pool
-from understudy.state.quota import Entry, QuotaCache
+from understudy.state.board import Board, Entry, SessionLine
+from understudy.state.quota import QuotaCache, entry_of
 from understudy.state.report import status_object
 from understudy.wire.quota import Credits, Snapshot, Source, Window
 
@@ -37,18 +39,7 @@ def utc(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
 
 
 def entry(of: Account, snapshot: Snapshot | None = None) -> Entry:
-    return Entry(
-        id=of.id,
-        label=of.label,
-        plan=of.plan,
-        enabled=of.enabled,
-        health=of.health,
-        health_reason=of.health_reason,
-        blocked_until=of.block.until if of.block else None,
-        block_reason=of.block.reason if of.block else "",
-        last_used_at=of.last_used_at,
-        snapshot=snapshot,
-    )
+    return replace(entry_of(of, None, None), snapshot=snapshot)
 
 
 def snapshot(*windows: Window, at: float = NOON - 180, credits: Credits | None = None) -> Snapshot:
@@ -59,7 +50,7 @@ FIVE = Window("5h", "codex", 62.5, 300, NOON + 2 * HOUR + 600)
 WEEK = Window("weekly", "codex", 100.0, 10080, NOON + 77 * HOUR)
 
 BLOCKED = entry(
-    replace(account("work"), last_used_at=NOON - 30, block=Block(NOON + 7800, "usage limit", authoritative=True)),
+    replace(account("work"), last_used_at=NOON - 30, blocks=(Block(NOON + 7800, "usage limit", authoritative=True),)),
     snapshot(FIVE, WEEK),
 )
 
@@ -104,6 +95,39 @@ def test_the_account_that_the_user_has_pinned_is_marked(pinned: str, note: str) 
     assert note not in "".join(lines(entry(account("bob"))))
 
 
+def test_what_else_the_choice_goes_by_is_said_in_notes() -> None:
+    no_such_model = Block(NOON + 3600, "plan without this model", False, Ground.ENTITLEMENT, model="gpt-5")
+    ada = replace(account("ada"), reserve_percent=20.0, blocks=(no_such_model,))
+    assert [line.strip() for line in lines(entry(ada))[2:]] == [
+        "gpt-5: until 13:00",
+        "keeps 20 % for you",
+        "no figures yet",
+    ]
+
+
+def test_a_paid_lane_is_marked_and_has_a_remedy_of_its_own() -> None:
+    key = replace(account("key"), lane=Lane.PLATFORM, health=Health.NEEDS_LOGIN, health_reason="key refused")
+    shown = lines(entry(key))
+    assert "costs money" in "".join(shown)
+    assert " ".join(shown[-2:]).endswith(
+        "key refused. Remove it, and add another key: understudy accounts add-api-key LABEL"
+    )
+
+
+def test_the_last_line_says_what_comes_next(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    QuotaCache(home).record([], (account("home"),), upcoming="home (first in order)")
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["", "next: home (first in order)"]
+
+
+def test_where_nobody_has_said_what_comes_next_there_is_no_such_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    QuotaCache(home).record([], (account("home"),))
+    assert main(["status"]) == 0
+    assert "next:" not in capsys.readouterr().out
+
+
 def test_where_blocks_cannot_be_shown_it_is_ascii() -> None:
     shown = status_lines([BLOCKED], NOON, ASCII)
     assert all(line.isascii() for line in shown)
@@ -115,7 +139,7 @@ def test_no_line_is_longer_than_80_columns_whatever_is_in_it() -> None:
         account("x" * 32),
         plan="enterprise_cbp_usage_based",
         last_used_at=NOON,
-        block=Block(NOON + 20 * 86400, "r" * 300, authoritative=True),
+        blocks=(Block(NOON + 20 * 86400, "r" * 300, authoritative=True),),
     )
     dead = replace(long, health=Health.NEEDS_LOGIN, health_reason="because " * 40)
     windows = tuple(
@@ -130,7 +154,7 @@ def test_no_line_is_longer_than_80_columns_whatever_is_in_it() -> None:
 def test_text_of_foreign_origin_does_nothing_to_the_terminal() -> None:
     evil = "\x1b]0;x\x07\x9b2J\u202e\n\t"
     one = replace(account("ada"), plan=evil, health=Health.NEEDS_LOGIN, health_reason=evil, last_used_at=NOON)
-    limited = replace(one, health=Health.OK, block=Block(NOON + 60, evil, authoritative=True))
+    limited = replace(one, health=Health.OK, blocks=(Block(NOON + 60, evil, authoritative=True),))
     quota = snapshot(Window(evil, "codex", 5.0, 300, None), Window("5h", evil, 5.0, 300, None))
     quota = replace(quota, plan=evil, credits=Credits(True, False, evil))
     shown = "\n".join(lines(entry(one, quota), entry(limited, quota)))
@@ -143,7 +167,7 @@ def test_a_window_that_has_reset_since_is_shown_as_fresh() -> None:
 
 
 def test_a_block_that_has_ended_since_is_no_block() -> None:
-    ended = entry(replace(account("ada"), block=Block(NOON - 1, "usage limit", authoritative=True)))
+    ended = entry(replace(account("ada"), blocks=(Block(NOON - 1, "usage limit", authoritative=True),)))
     assert " ok" in lines(ended)[1]
     assert account_of(ended)["state"] == "ok"
     assert account_of(ended)["blocked_until"] is None
@@ -155,7 +179,7 @@ def test_only_the_account_that_served_last_says_so() -> None:
 
 
 def account_of(entry: Entry) -> dict[str, object]:
-    accounts = status_object([entry], NOON)["accounts"]
+    accounts = status_object(Board((entry,)), NOON)["accounts"]
     assert isinstance(accounts, list)
     shown = json.loads(json.dumps(accounts[0]))
     assert isinstance(shown, dict)
@@ -169,9 +193,12 @@ def test_scripts_get_this() -> None:
         "plan": "plus",
         "enabled": True,
         "pinned": None,
+        "lane": "codex",
         "state": "blocked",
         "state_reason": None,
         "blocked_until": NOON + 7800,
+        "blocked_models": [],
+        "reserve_percent": 0.0,
         "last_used_at": NOON - 30,
         "updated_at": NOON - 180,
         "source": "headers",
@@ -192,7 +219,49 @@ def test_scripts_get_this() -> None:
             },
         ],
         "credits": None,
+        "reset_credits": None,
+        "requests": 0,
+        "input_tokens": 0,
+        "cached_tokens": 0,
+        "cached_share": None,
     }
+
+
+def test_scripts_get_more_of_an_account_where_there_is_more() -> None:
+    block = Block(NOON + 60, "plan without this model", False, Ground.ENTITLEMENT, model="gpt-5")
+    over = replace(block, until=NOON - 1)
+    ada = replace(account("ada"), reserve_percent=12.5, blocks=(block, over), lane=Lane.PLATFORM)
+    shown = account_of(
+        replace(
+            entry(ada, replace(snapshot(FIVE), reset_credits=2)),
+            figures=Figures(requests=3, input_tokens=1000, cached_tokens=750),
+        )
+    )
+    assert shown["blocked_models"] == [{"model": "gpt-5", "until": NOON + 60, "reason": "plan without this model"}]
+    assert (shown["state"], shown["reserve_percent"], shown["lane"]) == ("ok", 12.5, "platform")
+    assert shown["reset_credits"] == 2
+    assert [shown[name] for name in ("requests", "input_tokens", "cached_tokens", "cached_share")] == [
+        3,
+        1000,
+        750,
+        0.75,
+    ]
+
+
+def test_scripts_get_the_sessions_and_what_comes_next() -> None:
+    line = SessionLine("a1b2c3d4", "work", 5, 0.9, 1, 1200)
+    shown = status_object(Board(sessions=(line,), upcoming="home (pinned)"), NOON)
+    assert shown["next"] == "home (pinned)"
+    assert shown["sessions"] == [
+        {
+            "session": "a1b2c3d4",
+            "account": "work",
+            "requests": 5,
+            "cached_share": 0.9,
+            "moves": 1,
+            "moved_tokens": 1200,
+        }
+    ]
 
 
 def test_what_is_unknown_is_null_for_scripts() -> None:
@@ -202,14 +271,22 @@ def test_what_is_unknown_is_null_for_scripts() -> None:
         "plan": None,
         "enabled": True,
         "pinned": None,
+        "lane": "codex",
         "state": "ok",
         "state_reason": None,
         "blocked_until": None,
+        "blocked_models": [],
+        "reserve_percent": 0.0,
         "last_used_at": None,
         "updated_at": None,
         "source": None,
         "windows": [],
         "credits": None,
+        "reset_credits": None,
+        "requests": 0,
+        "input_tokens": 0,
+        "cached_tokens": 0,
+        "cached_share": None,
     }
 
 
@@ -251,7 +328,7 @@ def test_with_a_broken_cache_it_warns_and_goes_on(home: Path, capsys: pytest.Cap
     home.mkdir(mode=0o700)
     (home / "quota.json").write_text("torn")
     assert main(["status", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"version": 1, "accounts": []}
+    assert json.loads(capsys.readouterr().out) == {"version": 1, "accounts": [], "sessions": [], "next": None}
 
 
 def test_it_reads_the_cache_and_nothing_else(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,9 +105,14 @@ def test_sessions_keep_their_accounts_through_a_limit_of_all_at_once(either: tup
     theatre.sandbox.journal.clear()
     eventually(lambda: (block := theatre.account("work").block) is not None and block.until < time.time())
     at_once(theatre, http2, ask)
+    assert Counter(theatre.asked) == {"work": HOSTS}  # their caches are warm there
+    theatre.play("work", LIMIT)
+    at_once(theatre, http2, ask)
+    theatre.play("work", QUICK)
+    theatre.sandbox.journal.clear()
+    theatre.lift("work")
+    at_once(theatre, http2, ask)
     assert Counter(theatre.asked) == {"home": HOSTS}  # they moved for good
-    theatre.ask(headers={"session_id": "a new one"})
-    assert theatre.asked[-1] == "work"
 
 
 def test_hosts_of_every_kind_and_faults_of_every_kind_do_not_get_into_each_others_way(
@@ -181,16 +186,18 @@ def test_a_proxy_that_is_told_to_stop_lets_the_running_answers_finish(theatres: 
 
 # One host, for long
 
+BOTTOMLESS = {"bottomless": {"windows": [{"minutes": 300, "cost": 0}]}}
+
 
 @pytest.fixture(scope="module")
 def counted(theatres: TheatreFactory) -> Theatre:
     """A proxy that can be asked what is alive in it."""
-    return theatres(arguments=("-s", str(PROGRAMS / "census.py")))
+    return theatres(arguments=("-s", str(PROGRAMS / "census.py")), specs=BOTTOMLESS)
 
 
 @pytest.fixture(scope="module")
 def counted_h2(theatres: TheatreFactory) -> Theatre:
-    return theatres(alpn=("h2", "http/1.1"), arguments=("-s", str(PROGRAMS / "census.py")))
+    return theatres(alpn=("h2", "http/1.1"), arguments=("-s", str(PROGRAMS / "census.py")), specs=BOTTOMLESS)
 
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
@@ -220,7 +227,7 @@ def test_500_answers_on_one_connection_leave_nothing_alive(
     counted_either: tuple[Theatre, bool],
 ) -> None:
     theatre, http2 = counted_either
-    theatre.cast(work=QUICK)
+    theatre.cast(bottomless=QUICK)
     with theatre.new_client(http2=http2) as client:
         for n in range(100):
             assert theatre.ask(client=client, stream=n % 2 == 0).status == 200

@@ -26,7 +26,8 @@ BODY = json.dumps({"model": "gpt-5.5", "input": "hi", "stream": True}).encode()
 AUTHORIZATION = f"Authorization: Bearer {HOST_KEY}"
 REQUEST = post("/v1/responses", BODY, AUTHORIZATION)
 MODELS = f"GET /v1/models HTTP/1.1\r\nHost: {OPENAI}\r\nX-Kept: Yes\r\n\r\n".encode()
-SCENARIO: dict[str, object] = {"accounts": {"home": {"steps": [{"do": "answer", "words": 3}]}}}
+BOTTOMLESS = [{"minutes": 300, "cost": 0}]
+SCENARIO: dict[str, object] = {"accounts": {"home": {"steps": [{"do": "answer", "words": 3}], "windows": BOTTOMLESS}}}
 
 
 def ask(proxy: Proxy) -> Answer:
@@ -123,7 +124,7 @@ class TestAFaultInAHook:
         assert CANARY not in faulty.proxy.log
 
     @pytest.mark.parametrize("error", ERRORS)
-    @pytest.mark.parametrize("place", ["Dispatcher.decide", "Dispatcher._learn"])
+    @pytest.mark.parametrize("place", ["Dispatcher.decide", "Learner.counts", "Learner.failed"])
     def test_between_two_attempts_is_a_502_and_the_last_of_them(
         self, faulty: "Faulty", sandbox: Sandbox, place: str, error: str
     ) -> None:
@@ -143,7 +144,7 @@ class TestAFaultInAHook:
         assert len(sandbox.journal.responses()) == 2
 
     @pytest.mark.parametrize("error", ERRORS)
-    @pytest.mark.parametrize("place", ["Dispatcher.committed", "Dispatcher.finished", "views.last_line"])
+    @pytest.mark.parametrize("place", ["Learner.committed", "Learner.finished", "views.last_line"])
     def test_once_the_answer_is_on_its_way_does_not_keep_it_from_the_host(
         self, faulty: "Faulty", place: str, error: str
     ) -> None:
@@ -237,6 +238,7 @@ class Faulty:
             "from understudy.proxy import guard, views\n"
             "from understudy.proxy.addon import Understudy\n"
             "from understudy.proxy.dispatch import Dispatcher\n"
+            "from understudy.proxy.learning import Learner\n"
             "from understudy.proxy.turn import Attempt\n\n"
             f"FOLDER = Path({str(folder)!r})\n\n\n"
             "def plant(owner, name):\n"
@@ -258,8 +260,10 @@ class Faulty:
             "for name in ('load', 'next_layer', 'requestheaders', 'request', 'responseheaders',\n"
             "             '_verdict', '_turn'):\n"
             "    plant(Understudy, name)\n"
-            "for name in ('prepare', 'decide', 'committed', 'finished', '_read', '_learn'):\n"
+            "for name in ('prepare', 'decide', '_read'):\n"
             "    plant(Dispatcher, name)\n"
+            "for name in ('counts', 'failed', 'committed', 'finished'):\n"
+            "    plant(Learner, name)\n"
             "for name in ('attempt_flow', 'last_line'):\n"
             "    plant(views, name)\n"
             "for name in ('response_of', 'judge', 'names_of'):\n"

@@ -162,8 +162,8 @@ def test_the_run_went_through_all_that_it_should(remains: Remains) -> None:
             "early failure, then an answer": 200,
             "reset, then an answer": 200,
             "cut": 200,
-            "not found": 404,
-            "a page": 403,
+            "not found": 502,
+            "a page": 502,
             "redirect": 502,
             "revoked": 401,
         }

@@ -10,7 +10,7 @@ import pytest
 from support.hosts import python
 from support.proxy import ROOT
 from support.theatre import Json, Theatre, TheatreFactory, backend_stream, eventually, raw, role_of
-from understudy.pool.account import Health
+from understudy.pool.account import Ground, Health
 
 ASK = ROOT / "tests" / "programs" / "ask.py"
 ANSWER: Json = {"do": "answer", "text": "The play goes on."}
@@ -22,13 +22,19 @@ LIVE: Json = {"do": "answer", "words": 40, "delay": 0.02}
 @pytest.fixture(scope="module")
 def theatre(theatres: TheatreFactory) -> Theatre:
     """Less patient than by default, so that a stall is seen in a second."""
-    return theatres(codex_stall_timeout=1, specs={"stale": {"first_life": -5.0}, "gone": GONE, "shaky": SHAKY})
+    specs = {"stale": {"first_life": -5.0}, "gone": GONE, "shaky": SHAKY, "brim": BRIM, "rich": RICH}
+    return theatres(codex_stall_timeout=1, specs=specs)
 
 
 @pytest.fixture(scope="module")
 def h2_theatre(theatres: TheatreFactory) -> Theatre:
     """The same, with a backend that speaks HTTP/2 over TLS."""
     return theatres(alpn=("h2", "http/1.1"), codex_stall_timeout=1)
+
+
+BRIM: Json = {"windows": [{"minutes": 300, "used": 99.5}]}
+"""The next answer uses it up."""
+RICH: Json = {**BRIM, "credits": {"has_credits": True, "balance": "5"}}
 
 
 def gap(theatre: Theatre, first: int, second: int) -> float:
@@ -159,12 +165,25 @@ def test_the_limited_account_rests_until_its_reset_and_the_pool_on_disk_knows(th
 
 
 def test_an_account_serves_again_once_its_reset_has_come(theatre: Theatre) -> None:
-    theatre.cast(work=[{**LIMIT, "resets_in": 1, "until_reset": True}, ANSWER], home=ANSWER)
+    theatre.cast(work=[{**LIMIT, "resets_in": 1, "until_reset": True}, ANSWER], home=[ANSWER, LIMIT])
     theatre.ask()
     # Backends tell the reset in whole seconds.
     eventually(lambda: (block := theatre.account("work").block) is not None and block.until + 1 < time.time())
-    theatre.ask()
-    assert theatre.asked == ["work", "home", "work"]
+    assert theatre.ask().status == 200
+    assert theatre.asked == ["work", "home", "home", "work"]
+
+
+def test_an_account_whose_own_answer_shows_it_used_up_is_not_asked_again(theatre: Theatre) -> None:
+    theatre.cast(brim=ANSWER, home=ANSWER)
+    assert [theatre.ask().text for _ in range(2)] == [ANSWER["text"]] * 2
+    assert theatre.asked == ["brim", "home"]
+    eventually(lambda: (block := theatre.account("brim").block) is not None and block.authoritative)
+
+
+def test_an_account_with_credits_goes_on_when_its_windows_are_used_up(theatre: Theatre) -> None:
+    theatre.cast(rich=ANSWER, home=ANSWER)
+    assert [theatre.ask().text for _ in range(2)] == [ANSWER["text"]] * 2
+    assert theatre.asked == ["rich", "rich"]
 
 
 def test_an_abandoned_stream_is_cancelled_and_not_waited_for(either: tuple[Theatre, bool]) -> None:
@@ -206,11 +225,18 @@ def test_a_burst_is_paced_on_the_same_account_and_never_counts_as_a_quota(theatr
 
 
 def test_a_burst_that_goes_on_moves_the_request_on_but_blocks_nothing(theatre: Theatre) -> None:
-    theatre.cast(work=[BURST, BURST, ANSWER], home=ANSWER)
-    theatre.ask()
-    assert theatre.asked == ["work", "work", "home"]
-    theatre.ask()
-    assert theatre.asked[3:] == ["work"]
+    theatre.cast(work=[ANSWER, BURST, BURST, ANSWER], home=ANSWER)
+    for _ in range(3):
+        assert theatre.ask(prompt_cache_key="mine").status == 200
+    assert theatre.asked == ["work", "work", "work", "home", "work"]
+    assert theatre.account("work").blocks == ()
+
+
+def test_two_dead_workspaces_are_enough_to_tell_the_host(theatre: Theatre) -> None:
+    theatre.cast(work={"do": "deactivated"}, home={"do": "deactivated"}, third=ANSWER)
+    heard = theatre.ask()
+    assert (heard.status, heard.error["code"], theatre.asked) == (402, "deactivated_workspace", ["work", "home"])
+    assert theatre.ask().status == 200
 
 
 # A failing backend, or the way to it
@@ -250,14 +276,24 @@ def test_a_fault_before_any_output_is_tried_once_more_on_the_same_account(
         assert 0.2 < gap(theatre, 0, 1) < 3
 
 
+RESTS = {"500": 4, "a reset before the headers": 6, "an end after two lifecycle events": 4}
+"""Seconds."""
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "JSON"])
-@pytest.mark.parametrize("name", ["500", "a reset before the headers", "an end after two lifecycle events"])
-def test_a_fault_that_stays_moves_the_request_on_and_blocks_nothing(theatre: Theatre, name: str, stream: bool) -> None:
-    theatre.cast(retries=2, work=[FAULTS[name], FAULTS[name], ANSWER], home=ANSWER)
-    heard = theatre.ask(stream=stream)
-    assert (heard.status, theatre.asked) == (200, ["work", "work", "home"])
-    theatre.ask()
-    assert theatre.asked[3:] == ["work"]
+@pytest.mark.parametrize(("name", "rest"), RESTS.items())
+def test_a_fault_that_stays_moves_the_request_on_and_others_are_preferred_for_a_while(
+    theatre: Theatre, name: str, rest: int, stream: bool
+) -> None:
+    theatre.cast(retries=2, work=[ANSWER, FAULTS[name], FAULTS[name], ANSWER], home=[ANSWER, ANSWER, LIMIT])
+    heard = [theatre.ask(stream=stream, prompt_cache_key="mine") for _ in range(3)]
+    assert [answer.status for answer in heard] == [200] * 3
+    assert theatre.asked == ["work", "work", "work", "home", "home"]
+    eventually(lambda: theatre.account("work").blocks != ())
+    [block] = theatre.account("work").blocks
+    assert (block.ground, round(block.until - block.since)) == (Ground.COOLING, rest)
+    assert theatre.ask(prompt_cache_key="mine").status == 200
+    assert theatre.asked[5:] == ["home", "work"]  # nobody else is left
 
 
 def test_a_compressed_answer_that_breaks_before_any_output_is_tried_again(theatre: Theatre) -> None:
@@ -267,12 +303,12 @@ def test_a_compressed_answer_that_breaks_before_any_output_is_tried_again(theatr
 
 def test_retries_of_a_failing_backend_are_bounded_over_all_requests(theatres: TheatreFactory) -> None:
     theatre = theatres()
-    theatre.cast(work={"do": "server_error"}, home=ANSWER)
-    assert [theatre.ask().status for _ in range(5)] == [200] * 5  # two retries each: the ten of a quiet minute
-    calls = len(theatre.calls)
-    heard = theatre.ask()
-    assert (heard.status, heard.error["code"]) == (500, "server_error")
-    assert theatre.asked[calls:] == ["work"]
+    theatre.cast(work={"do": "overloaded"}, home={"do": "overloaded"})
+    calls: list[int] = []
+    for _ in range(5):
+        assert theatre.ask().status == 503
+        calls.append(len(theatre.calls) - sum(calls))
+    assert calls == [4, 4, 4, 2, 1]  # the ten retries of a quiet minute, and none counts that is not made
 
 
 # Bounds
@@ -287,7 +323,8 @@ def test_a_request_asks_four_accounts_at_most(theatre: Theatre) -> None:
 
 
 def test_a_request_makes_six_calls_at_most(theatre: Theatre) -> None:
-    theatre.cast(work=BURST, home=BURST, third=BURST, fourth=ANSWER)
+    short = {"do": "short_limit", "seconds": 0.1}
+    theatre.cast(work=short, home=short, third=short, fourth=ANSWER)
     heard = theatre.ask()
     assert theatre.asked == ["work", "work", "home", "home", "third", "third"]
     assert heard.status == 503
@@ -429,9 +466,7 @@ REFUSALS: dict[str, tuple[Json, int, str]] = {
         422,
         "body.model: field required",
     ),
-    "a challenge page": ({"do": "html403"}, 403, "Cloudflare"),
-    "nothing": ({"do": "not_found"}, 404, "404"),
-    "a dead workspace": ({"do": "deactivated"}, 402, "deactivated_workspace"),
+    "nothing": ({"do": "status", "status": 405, "body": ""}, 405, "405"),
 }
 
 
@@ -466,20 +501,26 @@ def test_an_early_failure_that_is_the_requests_own_fault_is_delivered(
 # Sessions
 
 
-def test_a_session_stays_with_the_account_that_took_over(theatre: Theatre) -> None:
-    theatre.cast(work=[{**LIMIT, "resets_in": 1}, ANSWER], home=ANSWER)
+NOT_ENTITLED: Json = {"do": "usage_limit", "type": "usage_not_included", "tell": "nothing"}
+"""For the model that is asked for, and no other."""
+
+
+def test_a_session_returns_from_a_limit_that_ends_while_its_cache_is_warm(theatre: Theatre) -> None:
+    theatre.cast(work=[ANSWER, {**LIMIT, "resets_in": 1}, ANSWER], home=ANSWER)
+    theatre.ask(headers={"session_id": "mine"})
     theatre.ask(headers={"session_id": "mine"})
     eventually(lambda: (block := theatre.account("work").block) is not None and block.until < time.time())
     theatre.ask(headers={"session_id": "mine"})
-    theatre.ask(headers={"session_id": "another"})
-    assert theatre.asked == ["work", "home", "home", "work"]
+    assert theatre.asked == ["work", "work", "home", "work"]
 
 
-def test_a_session_that_only_passed_by_goes_back_to_its_account(theatre: Theatre) -> None:
-    theatre.cast(retries=2, work=[ANSWER, {"do": "server_error"}, {"do": "server_error"}, ANSWER], home=ANSWER)
-    for _ in range(3):
-        theatre.ask(prompt_cache_key="mine")
-    assert theatre.asked == ["work", "work", "work", "home", "work"]
+def test_a_session_moves_for_good_from_a_limit_that_outlasts_its_cache(theatre: Theatre) -> None:
+    theatre.cast(work=[ANSWER, LIMIT, ANSWER], home=ANSWER)
+    theatre.ask(headers={"session_id": "mine"})
+    theatre.ask(headers={"session_id": "mine"})
+    theatre.lift("work")
+    theatre.ask(headers={"session_id": "mine"})
+    assert theatre.asked == ["work", "work", "home", "home"]
 
 
 @pytest.mark.parametrize(
@@ -498,11 +539,12 @@ def test_a_session_that_only_passed_by_goes_back_to_its_account(theatre: Theatre
 def test_a_session_is_known_by_each_of_its_names(theatre: Theatre, field: str, parameters: Json) -> None:
     body = {"model": "gpt-5.5", "input": "hi", **parameters}
     headers = {field: "mine"} if field else {}
-    theatre.cast(work=[{**LIMIT, "resets_in": 1}, ANSWER], home=ANSWER)
+    theatre.cast(work=[ANSWER, NOT_ENTITLED, ANSWER], home=ANSWER)
     theatre.ask(body, headers=headers)
-    eventually(lambda: (block := theatre.account("work").block) is not None and block.until < time.time())
+    theatre.ask(model="gpt-5.4", prompt_cache_key="another")  # from now on home is the account in use
     theatre.ask(body, headers=headers)
-    assert theatre.asked == ["work", "home", "home"]
+    theatre.ask(prompt_cache_key="a third")
+    assert theatre.asked == ["work", "work", "home", "work", "home"]
 
 
 def test_a_turn_state_goes_back_to_the_account_that_gave_it(theatre: Theatre) -> None:

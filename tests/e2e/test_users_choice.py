@@ -1,5 +1,6 @@
 """What the user chooses takes effect in a running proxy, at its very next request."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -70,7 +71,7 @@ def test_a_hard_pin_does_not_and_the_host_is_told_of_the_pin(theatre: Theatre) -
     assert theatre.asked == ["home"]
     for heard in (first, second):
         assert (heard.status, heard.error["code"]) == (429, "usage_limit_reached")
-        assert "home: usage limit until" in str(heard.error["message"])
+        assert re.search(r"\(home: (?:usage limit|5h limit used up) until \d\d:\d\d\)", str(heard.error["message"]))
         assert "pinned" in str(heard.error["message"])
         assert "understudy accounts unpin" in str(heard.error["message"])
     accounts(theatre, "unpin")
@@ -121,13 +122,30 @@ def test_where_every_account_is_disabled_the_host_is_told_so(theatre: Theatre) -
     assert "work: disabled" in str(heard.error["message"])
 
 
-def test_the_order_counts_for_new_sessions(theatre: Theatre) -> None:
-    theatre.cast(work=ANSWER, home=ANSWER)
+@pytest.mark.parametrize(("strategy", "new"), [("drain", "home"), ("sticky", "work")])
+def test_the_order_counts_for_new_sessions_unless_an_account_is_in_use(
+    theatres: TheatreFactory, strategy: str, new: str
+) -> None:
+    theatre = theatres(codex_strategy=strategy)
+    theatre.cast(work=[ANSWER, ANSWER, ANSWER, LIMIT], third=ANSWER, home=ANSWER)
     theatre.ask(headers=MINE)
     accounts(theatre, "order", "home")
     theatre.ask(headers=MINE)
     theatre.ask(headers={"session_id": "another"})
-    assert theatre.asked == ["work", "work", "home"]
+    assert theatre.asked == ["work", "work", new]
+    if strategy == "sticky":
+        theatre.ask()
+        assert theatre.asked[3:] == ["work", "home"]  # from the account in use to the first in order
+
+
+def test_a_session_whose_account_is_removed_is_like_a_new_one(theatre: Theatre) -> None:
+    theatre.cast(work=ANSWER, home=ANSWER, third=ANSWER)
+    theatre.ask(headers=MINE)
+    accounts(theatre, "remove", "work", "--yes")
+    theatre.ask(headers=MINE)
+    accounts(theatre, "order", "third")
+    theatre.ask(headers={"session_id": "another"})
+    assert theatre.asked == ["work", "home", "home"]  # which is the account in use since
 
 
 @pytest.mark.parametrize("words", [["remove", "work", "--yes"], ["disable", "work"], ["use", "home"]], ids=" ".join)

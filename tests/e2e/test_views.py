@@ -16,7 +16,7 @@ from support.backstage import Backstage, Web
 from support.hosts import HOST_KEY, Answer, curl
 from support.peers import OPENAI, Origin, Tunnel, post, server_tls
 from support.proxy import Proxy
-from support.theatre import eventually
+from support.theatre import eventually, member, read_events
 from understudy.pool.pool import over_accounts
 from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
@@ -60,6 +60,11 @@ class Dump:
     log: str
     upstream: list[bytes]
 
+    @property
+    def input_tokens(self) -> object:
+        """What the answer itself says that it has read."""
+        return member(member(read_events(self.answer.body)[-1], "response"), "usage")["input_tokens"]
+
 
 @pytest.fixture(scope="module")
 def dump(make_backstage: MakeBackstage) -> Dump:
@@ -79,14 +84,21 @@ class TestAttempts:
     def test_each_is_a_flow_of_its_own_in_the_order_of_making(self, dump: Dump) -> None:
         until = time.strftime("%H:%M", time.localtime(time.time() + 7200))
         first, *middle, last = [flow.comment for flow in dump.flows]
-        told = re.fullmatch(r"understudy: work, attempt 1, 429 usage limit until (\d\d:\d\d), replaced by play", first)
+        told = re.fullmatch(
+            r"understudy: work \(first in order\), attempt 1, 429 usage limit until (\d\d:\d\d), "
+            r"replaced by play \(first in order\)",
+            first,
+        )
         assert told is not None
         assert abs(minutes(told[1]) - minutes(until)) in (0, 1, 24 * 60 - 1)
         assert [comment.split(",")[:2] for comment in middle] == [
-            ["understudy: play", f" attempt {number}"] for number in range(2, len(middle) + 2)
+            ["understudy: play (first in order)", f" attempt {number}"] for number in range(2, len(middle) + 2)
         ]
-        assert middle[-1].endswith("replaced by home")
-        assert last == f"understudy: home, attempt {len(dump.flows)}, 200 ok"
+        assert middle[-1].endswith("replaced by home (first in order)")
+        assert last == (
+            f"understudy: home (first in order), attempt {len(dump.flows)}, 200 ok, "
+            f"0 of {dump.input_tokens} input tokens cached"
+        )
         assert len(dump.flows) == len(dump.upstream) == len({flow.id for flow in dump.flows})
 
     def test_each_is_marked_by_its_end(self, dump: Dump) -> None:
@@ -95,7 +107,7 @@ class TestAttempts:
 
     def test_each_shows_the_request_that_was_sent_with_the_placeholder_for_the_token(self, dump: Dump) -> None:
         for flow, content in zip(dump.flows, dump.upstream, strict=True):
-            label = flow.comment.removeprefix("understudy: ").partition(",")[0]
+            label = flow.metadata["understudy"]["account"]
             assert flow.request.headers["authorization"] == f"Bearer understudy:{label}"
             assert flow.request.path == "/backend-api/codex/responses"
             assert flow.request.raw_content == content
@@ -119,7 +131,40 @@ class TestAttempts:
         seen = [flow.metadata["understudy"] for flow in dump.flows]
         assert [entry["account"] for entry in seen][:2] == ["work", "play"]
         assert [entry["attempt"] for entry in seen] == list(range(1, len(seen) + 1))
+        assert [entry["chosen_by"] for entry in seen] == ["order"] * len(seen)
+        assert (seen[0]["code"], seen[-1]["code"]) == ("retry_other_account_after_usage_limit", "")
+        assert [(entry["input_tokens"], entry["cached_tokens"], entry["move_cost"]) for entry in seen] == [
+            *[(None, None, 0)] * (len(seen) - 1),
+            (dump.input_tokens, 0, 0),
+        ]
         assert json.loads(json.dumps(seen)) == seen
+
+
+class TestCaches:
+    """What an answer has found in its account's prompt cache, and what it cost the session to come from another."""
+
+    def test_a_session_finds_its_prompt_cached_until_it_has_to_move(self, make_backstage: MakeBackstage) -> None:
+        stage = make_backstage()
+        path = stage.folder / "flows"
+        work = {"steps": [{"do": "answer"}, {"do": "answer"}, {"do": "usage_limit", "resets_in": 7200}]}
+        with Sandbox({"accounts": {"work": work, "home": {}}}) as sandbox:
+            stage.enrol(sandbox)
+            with stage.proxy(sandbox, arguments=("-w", str(path))) as proxy:
+                for _ in range(3):
+                    assert curl(proxy, STREAMED | {"input": "hi" * 1000, "prompt_cache_key": "mine"}).status == 200
+            tokens, cached = next((e.input_tokens, e.cached_tokens) for e in sandbox.journal.responses()[1:])
+        assert tokens and cached
+        first, second, limited, moved = [flow.comment for flow in read_flows(path)]
+        assert first == f"understudy: work (first in order), attempt 1, 200 ok, 0 of {tokens} input tokens cached"
+        assert second == (
+            f"understudy: work (the session's account), attempt 1, 200 ok, {cached} of {tokens} input tokens cached"
+        )
+        assert limited.startswith("understudy: work (the session's account), attempt 1, 429 usage limit until ")
+        assert limited.endswith(", replaced by home (first in order)")
+        assert moved == (
+            f"understudy: home (first in order), attempt 2, 200 ok, 0 of {tokens} input tokens cached, "
+            f"{tokens} lost by the move"
+        )
 
 
 class TestRecording:
@@ -154,9 +199,10 @@ class TestFaults:
         failed, served = read_flows(path)
         assert failed.response is None and failed.error is not None
         assert re.fullmatch(
-            r"understudy: home, attempt 1, connection lost .*, tried again after \d\.\d s", failed.comment
+            r"understudy: home \(first in order\), attempt 1, connection lost .*, tried again after \d\.\d s",
+            failed.comment,
         )
-        assert served.comment == "understudy: home, attempt 2, 200 ok"
+        assert served.comment.startswith("understudy: home (first in order), attempt 2, 200 ok, ")
 
     def test_an_answer_that_broke_off_says_so(self, make_backstage: MakeBackstage) -> None:
         stage = make_backstage()
@@ -168,8 +214,9 @@ class TestFaults:
         [flow] = read_flows(path)
         assert b"event: response.failed\n" in answer.body
         assert flow.marked == ":red_circle:"
-        assert flow.comment.startswith("understudy: home, attempt 1, 200 ")
-        assert not flow.comment.endswith(" ok")
+        assert flow.comment == (
+            "understudy: home (first in order), attempt 1, 200 the backend ended the answer before it was complete"
+        )
 
     def test_a_request_that_was_refused_says_so(self, make_backstage: MakeBackstage) -> None:
         stage = make_backstage()
@@ -268,7 +315,7 @@ class TestMitmweb:
         flows = window.web.flows()
         comments = [str(flow["comment"]) for flow in flows]
         assert len(flows) == len(window.sandbox.journal.responses())
-        assert sorted(comments)[0].startswith("understudy: home, attempt ")
+        assert sorted(comments)[0].startswith("understudy: home (first in order), attempt ")
         assert window.body(window.served()) == answer.body
 
         assert window.web.command("codex.accounts") == ["work", "home"]
@@ -310,7 +357,7 @@ class TestMitmweb:
 
         shown = window.replayed(flow_id)
 
-        assert shown["comment"] == "understudy: home, attempt 1, 200 ok"
+        assert str(shown["comment"]).startswith("understudy: home (in use), attempt 1, 200 ok, ")
         after = window.body(flow_id)
         entries = window.sandbox.journal.responses()
         assert len(entries) == calls + 1
@@ -325,7 +372,7 @@ class TestMitmweb:
         window.ask(STREAMED)
         [limited] = [flow for flow in window.web.flows() if str(flow["comment"]).startswith("understudy: work")]
         shown = window.replayed(str(limited["id"]))
-        assert shown["comment"] == "understudy: home, attempt 1, 200 ok"
+        assert str(shown["comment"]).startswith("understudy: home (in use), attempt 1, 200 ok, ")
         assert window.sandbox.journal.responses()[-1].account == "home"
 
     def test_a_flow_that_no_account_can_carry_out_again_says_why(self, window: Window) -> None:

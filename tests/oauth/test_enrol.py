@@ -129,7 +129,7 @@ def test_the_very_login_that_stopped_working_does_not_revive_the_account() -> No
 
 def test_a_disabled_account_stays_disabled_and_a_blocked_one_blocked() -> None:
     block = Block(NOW + 60, "usage limit", authoritative=True)
-    before = replace(pool(login("ada"))[0], enabled=False, block=block)
+    before = replace(pool(login("ada"))[0], enabled=False, blocks=(block,))
     result = again((before,), login("ada", expires_at=NOW + 9999, mark="newer"))
     assert (result.account.enabled, result.account.block) == (False, block)
 

@@ -4,7 +4,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from support.logins import CANARY, NOW, account
+from understudy.oauth.api_key import enrol_key, is_key, key_login, read_key, take_key
 from understudy.oauth.enrol import Enrolled
 from understudy.oauth.formats.own import export, pseudonym, redacted
 from understudy.oauth.imports import read_logins, take_in
@@ -16,15 +19,25 @@ ADA = replace(
     tags=("team", "eu"),
     note=f"till May {CANARY}",
     enabled=False,
-    block=Block(NOW, "usage limit", True),
+    blocks=(Block(NOW, "usage limit", True),),
 )
+
+
+KEY = f"sk-{CANARY}"
+
+
+def key(text: str = KEY, label: str = "paid") -> Account:
+    """An API key in the pool."""
+    enrolled = enrol_key((), key_login(read_key(text)), f"acct_{label}", label, now=NOW)
+    return replace(enrolled.account, tags=("spare",), note="for the night", enabled=False)
 
 
 def imported(text: bytes) -> list[Account]:
     """The pool that comes of an export that is put into an empty one."""
     accounts: tuple[Account, ...] = ()
     for number, found in enumerate(read_logins(text).logins):
-        enrolled = take_in(accounts, found, f"acct_new{number}", now=NOW)
+        take = take_key if is_key(found.login) else take_in
+        enrolled = take(accounts, found, f"acct_new{number}", now=NOW)
         assert isinstance(enrolled, Enrolled)
         accounts = enrolled.accounts
     return list(accounts)
@@ -37,7 +50,7 @@ def shown(accounts: list[Account]) -> Any:
 def test_what_is_exported_is_imported_as_it_was() -> None:
     bob = account("bob")
     assert imported(export([ADA, bob], NOW)) == [
-        replace(ADA, id="acct_new0", block=None, added_at=NOW),
+        replace(ADA, id="acct_new0", blocks=(), added_at=NOW),
         replace(bob, id="acct_new1", added_at=NOW),
     ]
 
@@ -75,3 +88,48 @@ def test_who_is_the_same_can_be_seen_and_who_that_is_cannot() -> None:
     assert first["account_id"] == second["account_id"] == pseudonym("ws-ada")
     assert first["user_id"] != second["user_id"]
     assert pseudonym("") == ""
+
+
+def test_an_api_key_is_exported_and_comes_last_when_it_is_imported() -> None:
+    paid, other = key(), key(f"{KEY}-2", "other")
+    text = export([paid, account("ada"), replace(other, enabled=True)], NOW)
+    ada, *keys = imported(text)
+    assert ada.label == "ada"
+    assert keys == [replace(paid, id="acct_new1"), replace(other, id="acct_new2", enabled=True)]
+
+
+def test_a_redacted_export_hides_the_key_and_whose_it_is() -> None:
+    text = redacted([key()], NOW).decode()
+    assert CANARY not in text and key().account_id not in text
+    (one,) = json.loads(text)["accounts"]
+    assert (one["lane"], one["label"], one["plan"], list(one["tokens"])) == (
+        "platform",
+        "paid",
+        "api key",
+        ["expires_at"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param({"tokens": {"access": "eyJ.a.b"}}, "ChatGPT login", id="a token"),
+        pytest.param({"tokens": {"access": 7}}, "there is no key", id="no text"),
+        pytest.param({"tokens": None}, "there is no key", id="nothing"),
+        pytest.param({"health": "needs_login"}, "it no longer works, says the file", id="dead"),
+    ],
+)
+def test_what_is_no_key_that_works_is_left_out_with_a_reason(change: dict[str, object], reason: str) -> None:
+    document = json.loads(export([account("ada"), key()], NOW))
+    document["accounts"][1] |= change
+    found = read_logins(json.dumps(document).encode())
+    assert len(found.logins) == 1
+    (left_out,) = found.left_out
+    assert left_out.startswith("API key 1: ") and reason in left_out and CANARY not in left_out
+
+
+def test_which_account_a_key_is_follows_from_the_key_and_not_from_the_file() -> None:
+    document = json.loads(export([key()], NOW))
+    document["accounts"][0] |= {"account_id": "ws-ada", "plan": "pro", "tags": ["x", 7, "two words"], "note": 7}
+    (again,) = imported(json.dumps(document).encode())
+    assert (again.account_id, again.plan, again.tags, again.note) == (key().account_id, "api key", ("x",), "")

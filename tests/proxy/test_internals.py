@@ -1,6 +1,6 @@
 """What we rely on in mitmproxy beyond its documented interface. A mitmproxy that changes any of it fails here, first.
 
-`proxy/attempts.py`, `proxy/stream.py` and `proxy/layer.py` are where these names are used.
+`proxy/timed.py`, `attempts.py`, `waiting.py`, `stream.py` and `layer.py` are where these names are used.
 """
 
 import ast
@@ -19,12 +19,14 @@ from mitmproxy.hooks import all_hooks
 from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import http as http_layer
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
+from mitmproxy.proxy.server import ConnectionHandler
 
-from understudy.proxy.attempts import AttemptStream, CodexAttemptEndedHook
+from understudy.proxy.attempts import AttemptStream, CodexAttemptEndedHook, CodexWaitedHook
 from understudy.proxy.claim import Leave
 from understudy.proxy.layer import FIRST_ATTEMPT_ID, ReplayingLayer, replaying
 from understudy.proxy.stream import ReplayingStream
 from understudy.proxy.turn import Turns
+from understudy.proxy.waiting import CodexCommittedHook
 
 PACKAGE = Path(inspect.getfile(AttemptStream)).parents[1]
 
@@ -140,10 +142,24 @@ def test_an_error_s_code_is_a_status_on_11_and_an_enum_on_12() -> None:
         assert {"CANCEL", "KILL"} <= set(codes.__members__)
 
 
-def test_a_hook_of_ours_is_called_by_its_class_s_name() -> None:
-    assert CodexAttemptEndedHook.name == "codex_attempt_ended"
-    assert all_hooks["codex_attempt_ended"] is CodexAttemptEndedHook
-    assert issubclass(CodexAttemptEndedHook, commands.StartHook)
+@pytest.mark.parametrize(
+    ("hook", "name"),
+    [
+        (CodexAttemptEndedHook, "codex_attempt_ended"),
+        (CodexWaitedHook, "codex_waited"),
+        (CodexCommittedHook, "codex_committed"),
+    ],
+)
+def test_a_hook_of_ours_is_called_by_its_class_s_name(hook: type[commands.StartHook], name: str) -> None:
+    assert hook.name == name
+    assert all_hooks[name] is hook
+    assert issubclass(hook, commands.StartHook)
+
+
+def test_a_wakeup_is_activity_for_the_timer_that_hangs_up_on_hosts() -> None:
+    source = inspect.getsource(ConnectionHandler.server_event)
+    assert source.index("self.timeout_watchdog.register_activity()") < source.index("self.layer.handle_event(event)")
+    assert "self.server_event(events.Wakeup(request))" in inspect.getsource(ConnectionHandler.wakeup)
 
 
 def test_client_replay_is_a_layer_that_we_can_take_the_place_of() -> None:
@@ -231,4 +247,4 @@ def test_every_name_we_take_from_mitmproxy_is_there(ours: str, module: str, name
 
 def test_only_the_mitmproxy_side_knows_mitmproxy_s_layers() -> None:
     internal = {ours for ours, module, _ in mitmproxy_imports() if module.startswith("mitmproxy.proxy.layers")}
-    assert internal == {"proxy/attempts.py", "proxy/layer.py", "proxy/stream.py"}
+    assert internal == {f"proxy/{name}.py" for name in ("attempts", "layer", "stream", "timed", "waiting")}

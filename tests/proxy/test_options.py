@@ -15,6 +15,10 @@ from mitmproxy.options import Options
 
 from support.backstage import Backstage
 from support.proxy import SCRIPT, clean_environment
+from understudy.pool.choose import Rules
+from understudy.pool.pool import Pin
+from understudy.pool.session import Isolation
+from understudy.pool.strategies import Strategy
 from understudy.proxy.options import (
     OPTIONS,
     Settings,
@@ -47,7 +51,22 @@ def test_without_any_the_real_services_are_meant() -> None:
     assert found.backend.responses_path == "/backend-api/codex/responses"
     assert found.issuer == "https://auth.openai.com"
     assert found.hosts == {"api.openai.com"}
-    assert (found.account, found.record, found.hold, found.stall_timeout) == ("", 1024 * 1024, 5, 120)
+    assert (found.record, found.hold, found.stall_timeout, found.wait) == (1024 * 1024, 5, 120, 0)
+    assert found.platform.responses_path == "/v1/responses" and found.platform.authority == "api.openai.com"
+    assert found.rules == Rules(Strategy.STICKY, None, Isolation.OFF, soft_quota=5, overflow=False, overflow_limit=50)
+    assert not found.passthrough
+
+
+def test_what_the_user_says_about_choosing_is_one_value() -> None:
+    found = settings(
+        codex_strategy="hybrid",
+        codex_account="work",
+        codex_isolate="workspace",
+        codex_soft_quota=10,
+        codex_overflow="on",
+        codex_overflow_limit=7,
+    )
+    assert found.rules == Rules(Strategy.HYBRID, Pin("work"), Isolation.WORKSPACE, 10, overflow=True, overflow_limit=7)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +125,14 @@ def test_a_service_that_tokens_must_not_be_sent_to_is_refused(option: str, url: 
         ("codex_hold", 86401, "out of range"),
         ("codex_stall_timeout", -1, "out of range"),
         ("codex_stall_timeout", 0, "would let nothing pass"),
+        ("codex_strategy", "lottery", "there is: sticky, hybrid, round_robin, drain"),
+        ("codex_isolate", "none", "there is: off, workspace, account"),
+        ("codex_unsupported", "", "there is: strict, passthrough"),
+        ("codex_overflow", "yes", "there is: off, on"),
+        ("codex_overflow_limit", -1, "cannot be negative"),
+        ("codex_soft_quota", 101, "out of range"),
+        ("codex_wait", -1, "out of range"),
+        ("codex_models", "a=b=c", ""),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_its_name(option: str, value: object, told: str) -> None:
@@ -131,6 +158,14 @@ def test_unchecked_certificates_are_for_loopback_alone() -> None:
     assert settings(ssl_insecure=True, codex_backend="https://127.0.0.1:8443").backend.port == 8443
 
 
+def test_unchecked_certificates_are_not_for_keys_that_go_to_the_platform() -> None:
+    loopback = {"ssl_insecure": True, "codex_backend": "https://127.0.0.1:8443"}
+    with pytest.raises(OptionsError, match=r"ssl_insecure would hand your ChatGPT tokens to anyone"):
+        settings(**loopback, codex_overflow="on")
+    found = settings(**loopback, codex_overflow="on", codex_platform="https://127.0.0.1:8444/v1")
+    assert found.platform.port == 8444
+
+
 def test_an_option_that_writes_tokens_into_the_log_is_refused() -> None:
     with pytest.raises(OptionsError, match="proxy_debug"):
         settings(proxy_debug=True)
@@ -149,7 +184,7 @@ def test_what_the_addon_needs_is_turned_on_unless_the_user_chose_otherwise(chose
 def test_each_says_what_it_is_for(option: Any) -> None:
     assert option.name.startswith("codex_")
     assert isinstance(option.default, option.type)
-    assert option.help.endswith(".") and len(option.help) < 120
+    assert option.help.endswith(".") and len(option.help) < 220
 
 
 @pytest.mark.parametrize(

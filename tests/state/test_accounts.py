@@ -14,10 +14,11 @@ import pytest
 
 from support.killing import killings
 from support.logins import CANARY, account
-from understudy.pool.account import Account, Block, Health
+from understudy.pool.account import Account, Block, Ground, Health, Lane, Spending
 from understudy.pool.pool import Pool, over_accounts
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StoreCorrupt, StoreNewer
+from understudy.wire.secret import Secret
 
 
 @pytest.fixture
@@ -26,6 +27,9 @@ def store(home: Path) -> AccountStore:
     made = AccountStore(home)
     made.update(over_accounts(lambda _: (account("ada"), account("bob"))))
     return made
+
+
+BLOCK = Block(1_800_000_000.25, "usage limit", authoritative=True)
 
 
 def labels(store: AccountStore) -> list[str]:
@@ -52,7 +56,7 @@ def test_every_field_of_an_account_comes_back_as_it_was(home: Path) -> None:
         enabled=False,
         health=Health.NEEDS_LOGIN,
         health_reason="the login has expired",
-        block=Block(1_800_000_000.25, "usage limit", authoritative=True, limit=False),
+        blocks=(Block(1_800_000_000.25, "usage limit", authoritative=True, ground=Ground.LOGIN),),
         last_used_at=1_799_999_999.5,
         user_id="",
         email="ada+ü@example.com",
@@ -126,6 +130,14 @@ def test_a_change_that_raises_leaves_the_pool_alone(store: AccountStore) -> None
         pytest.param(lambda a: replace(a, label="bob"), id="taken label"),
         pytest.param(lambda a: replace(a, last_used_at=float("nan")), id="nan"),
         pytest.param(lambda a: replace(a, plan="x" * 513), id="text without end"),
+        pytest.param(lambda a: replace(a, blocks=(BLOCK,) * 65), id="blocks without end"),
+        pytest.param(lambda a: replace(a, blocks=(replace(BLOCK, model="x" * 513),)), id="a model without end"),
+        pytest.param(lambda a: replace(a, blocks=(replace(BLOCK, since=float("inf")),)), id="a block since never"),
+        pytest.param(lambda a: replace(a, reserve_percent=101.0), id="more reserved than there is"),
+        pytest.param(lambda a: replace(a, reserve_percent=float("nan")), id="who knows what reserved"),
+        pytest.param(lambda a: replace(a, spending=Spending(1, -1)), id="less than nothing spent"),
+        pytest.param(lambda a: replace(a, tokens=replace(a.tokens, refresh=Secret(""))), id="no refresh token"),
+        pytest.param(lambda a: replace(a, lane=Lane.PLATFORM), id="an API key with a refresh token"),
     ],
 )
 def test_what_could_not_be_read_back_is_not_written(store: AccountStore, bad: Callable[[Account], Account]) -> None:
@@ -173,8 +185,8 @@ def damaged(store: AccountStore) -> dict[str, bytes]:
         "array": b"[]",
         "null": b"null",
         "no version": b'{"accounts": []}',
-        "version zero": good.replace(b'"version": 2', b'"version": 0'),
-        "version true": good.replace(b'"version": 2', b'"version": true'),
+        "version zero": good.replace(b'"version": 3', b'"version": 0'),
+        "version true": good.replace(b'"version": 3', b'"version": true'),
         "nan": good.replace(b'"expires_at": 1800003600.0', b'"expires_at": NaN'),
         "infinite": good.replace(b'"expires_at": 1800003600.0', b'"expires_at": 1e999'),
         "huge number": good.replace(b'"expires_at": 1800003600.0', b'"expires_at": ' + b"9" * 400),
@@ -182,6 +194,9 @@ def damaged(store: AccountStore) -> dict[str, bytes]:
         "utf-16": good.decode().encode("utf-16"),
         "token with line break": good.replace(b'"rt_canary', b'"rt_\\r\\ncanary'),
         "token of the wrong type": good.replace(b'"rt_canary-of-tests-refresh-ada-x"', b'["rt_canary"]'),
+        "no refresh token": good.replace(b'"rt_canary-of-tests-refresh-ada-x"', b'""'),
+        "a lane that is none": good.replace(b'"lane": "codex"', b'"lane": "fast"'),
+        "more reserved than there is": good.replace(b'"reserve_percent": 0.0', b'"reserve_percent": 100.5'),
         "account id with line break": good.replace(b'"ws-ada"', b'"ws\\r\\nada"'),
         "two of one label": good.replace(b'"label": "bob"', b'"label": "ADA"'),
         "a name twice": good.rstrip().removesuffix(b"}") + b', "accounts": []}',
@@ -206,6 +221,9 @@ DAMAGES = [
     "utf-16",
     "token with line break",
     "token of the wrong type",
+    "no refresh token",
+    "a lane that is none",
+    "more reserved than there is",
     "account id with line break",
     "two of one label",
     "a name twice",
@@ -284,7 +302,7 @@ def test_a_backup_that_cannot_be_written_does_not_undo_the_update(
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda document: document.update(version=3), id="newer version"),
+        pytest.param(lambda document: document.update(version=4), id="newer version"),
         pytest.param(lambda document: document.update(affinity=7), id="unknown field"),
         pytest.param(with_value("colour", "x"), id="unknown field of an account"),
     ],

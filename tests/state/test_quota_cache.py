@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from support.logins import CANARY, NOW, account
-from understudy.pool.account import Account, Block, Health
-from understudy.pool.pool import Pool
-from understudy.state.quota import QuotaCache
+from understudy.pool.account import Account, Block, Ground, Health, Lane
+from understudy.pool.ledger import EMPTY, Figures, record
+from understudy.pool.pool import Pin, Pool
+from understudy.state.board import Board, SessionLine, session_line
+from understudy.state.quota import MOST_SESSIONS, QuotaCache
 from understudy.wire.quota import Credits, Snapshot, Source, Window
 
 
@@ -39,7 +41,7 @@ def test_what_was_learned_comes_back_as_it_was(cache: QuotaCache) -> None:
         enabled=False,
         health=Health.NEEDS_LOGIN,
         health_reason="the login has expired",
-        block=Block(NOW + 5, "usage limit", authoritative=True),
+        blocks=(Block(NOW + 5, "usage limit", authoritative=True),),
         last_used_at=NOW - 1,
     )
     cache.record([(ada.id, snapshot())], (ada, account("bob")))
@@ -51,6 +53,77 @@ def test_what_was_learned_comes_back_as_it_was(cache: QuotaCache) -> None:
     assert (first.blocked_until, first.block_reason, first.last_used_at) == (NOW + 5, "usage limit", NOW - 1)
     assert first.snapshot == snapshot()
     assert (second.label, second.snapshot) == ("bob", None)
+
+
+def test_all_that_the_commands_need_comes_back_as_it_was(cache: QuotaCache) -> None:
+    blocks = (
+        Block(NOW + 5, "usage limit", authoritative=True, since=NOW - 5, tried_at=NOW - 1),
+        Block(NOW + 9, "no such model", False, Ground.ENTITLEMENT, model="gpt-5", limit_id="codex_other"),
+    )
+    ada = replace(account("ada"), blocks=blocks, reserve_percent=12.5, lane=Lane.PLATFORM)
+    seen = replace(snapshot(), active_limit="codex_other", reset_credits=2)
+    figures = Figures(requests=3, input_tokens=1000, cached_tokens=750)
+    cache.record([(ada.id, seen)], (ada,), figures={ada.id: figures}, failed={ada.id: NOW})
+    [entry] = cache.read() or ()
+    assert (entry.blocks, entry.reserve_percent, entry.lane) == (blocks, 12.5, Lane.PLATFORM)
+    assert (entry.snapshot, entry.figures, entry.usage_failed_at) == (seen, figures, NOW)
+
+
+def test_a_file_of_an_earlier_version_still_reads(cache: QuotaCache) -> None:
+    cache.record([("acct_ada", snapshot())], (account("ada"),))
+    document = json.loads(cache.path.read_text())
+    for name in ("sessions", "next"):
+        del document[name]
+    for name in ("blocks", "reserve_percent", "lane", "figures", "usage_failed_at", "pinned"):
+        del document["accounts"][0][name]
+    for name in ("active_limit", "reset_credits"):
+        del document["accounts"][0]["snapshot"][name]
+    expected = cache.board()
+    cache.path.write_text(json.dumps(document))
+    assert cache.board() == expected
+
+
+LINE = SessionLine("a1b2c3d4", "ada", 5, 0.9, 1, 1200)
+
+
+def test_what_the_proxy_told_stays_where_others_have_nothing_to_say(cache: QuotaCache) -> None:
+    ada = account("ada")
+    cache.record([], (ada,), figures={ada.id: Figures(1, 2, 0)}, sessions=[LINE], upcoming="ada (first in order)")
+    cache.record([(ada.id, snapshot())], (replace(ada, last_used_at=NOW),))
+    board = cache.board()
+    assert board is not None
+    assert (board.sessions, board.upcoming) == ((LINE,), "ada (first in order)")
+    assert board.entries[0].figures == Figures(1, 2, 0)
+
+
+def test_what_comes_next_goes_where_the_pool_is_another_one(cache: QuotaCache) -> None:
+    ada = account("ada")
+    for pool in (
+        Pool((ada,), pin=Pin(ada.id)),
+        Pool((replace(ada, enabled=False),)),
+        Pool((replace(ada, blocks=(Block(NOW, "usage limit", True),)),)),
+        Pool((account("bob"), ada)),
+    ):
+        cache.record([], (ada,), upcoming="ada (first in order)")
+        cache.sync(pool)
+        assert (cache.board() or Board(upcoming="?")).upcoming == ""
+
+
+def test_of_the_sessions_the_latest_are_kept(cache: QuotaCache) -> None:
+    cache.record([], (), sessions=[replace(LINE, requests=count) for count in range(MOST_SESSIONS + 5)])
+    assert [line.requests for line in (cache.board() or Board()).sessions] == list(range(MOST_SESSIONS))
+
+
+def test_a_session_s_line_sums_up_its_ledger() -> None:
+    ledger, _ = record(EMPTY, "acct_ada", 1000, 500)
+    ledger, cost = record(ledger, "acct_bob", 1000, 0)
+    assert session_line("a1b2c3d4e5f6", "bob", ledger) == SessionLine("a1b2c3d4", "bob", 2, 0.25, 1, cost)
+    assert session_line("a1", "bob", EMPTY).cached_share is None
+
+
+def test_without_an_answer_there_are_no_shares_to_read_back(cache: QuotaCache) -> None:
+    cache.record([], (), sessions=[replace(LINE, cached_share=None)])
+    assert (cache.board() or Board()).sessions[0].cached_share is None
 
 
 def test_no_token_and_no_address_is_in_it(cache: QuotaCache) -> None:

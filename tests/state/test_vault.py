@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,11 +272,11 @@ def work(home):
     AccountStore(Path(home)).update(rotate)
 """
 )
-TEN_TIMES = (
+FIVE_TIMES = (
     PROGRAM
     + """
 store = AccountStore(Path(sys.argv[1]))
-for _ in range(10):
+for _ in range(5):
     store.update(rotate)
 """
 )
@@ -283,11 +284,11 @@ for _ in range(10):
 
 def test_four_processes_that_rotate_tokens_at_once_lose_none(store: AccountStore, keychain: PrivateKeychain) -> None:
     store.update(putting(*members(1)))
-    running = [subprocess.Popen([sys.executable, "-c", TEN_TIMES, str(store.home)]) for _ in range(4)]
-    for process in running:
-        with process:
-            assert process.wait(timeout=60) == 0
-    assert number_of(AccountStore(store.home).read()) == 41
+    command = [sys.executable, "-c", FIVE_TIMES, str(store.home)]
+    with ExitStack() as running:
+        processes = [running.enter_context(subprocess.Popen(command)) for _ in range(4)]
+        assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
+    assert number_of(AccountStore(store.home).read()) == 21
     assert len(keychain.entries()) == 3
 
 

@@ -18,7 +18,8 @@ from support.proxy import Proxy
 from understudy.oauth.codex_auth import read_auth_json
 from understudy.oauth.enrol import enrol
 from understudy.pool.account import Account
-from understudy.pool.pool import over_accounts
+from understudy.pool.lifts import by_user
+from understudy.pool.pool import over_accounts, with_account
 from understudy.sandbox.journal import Entry
 from understudy.sandbox.performance import Scene, stage
 from understudy.sandbox.quota import open_quota
@@ -149,8 +150,12 @@ class Theatre:
         The last step of each repeats. The journal begins anew. `retries`: how often the test makes the proxy ask a
         failing backend again; the proxy's budget for that is for all tests of a minute.
         """
+        if retries:
+            self._earn_retries(retries)
+        self._enrol(parts, disabled)
+
+    def _enrol(self, parts: Mapping[str, Steps], disabled: Sequence[str] = ()) -> None:
         self._number += 1
-        self._earn_retries(retries)
         accounts: tuple[Account, ...] = ()
         for role, steps in parts.items():
             self.play(role, steps)
@@ -167,6 +172,10 @@ class Theatre:
     def play(self, role: str, steps: Steps) -> None:
         """What the account does from its next request on."""
         self.sandbox.set_steps(self.login(role), [steps] if isinstance(steps, Mapping) else steps)
+
+    def lift(self, role: str) -> None:
+        """The user says that the account may be asked again."""
+        self.store.update(lambda pool: with_account(pool, by_user(self.account(role))))
 
     @property
     def calls(self) -> tuple[Entry, ...]:
@@ -219,9 +228,13 @@ class Theatre:
         return hear(client or self.client(http2=http2), content, fields)
 
     def _earn_retries(self, count: int) -> None:
-        """Makes the requests that `count` retries cost (five each), such as are refused by the proxy itself."""
+        """Makes the requests that `count` retries cost (five each), such as are refused by the proxy itself; and one
+        that is answered, so that what has failed before is no outage.
+        """
         for _ in range(5 * count):
             assert self.client().post(URL, content=b"[]").status_code == 400
+        self._enrol({"work": {"do": "answer"}})
+        assert self.ask().status == 200
 
     def close(self) -> None:
         """The hosts hang up."""

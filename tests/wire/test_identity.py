@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from understudy.wire.identity import host_name, is_codex, passed_headers, session_of
+from understudy.wire.identity import host_name, is_codex, passed_headers, session_of, turn_state_key
+from understudy.wire.provider import CODEX
 from understudy.wire.reply import Headers
 
 
@@ -22,24 +23,24 @@ def digest(key: str) -> str:
     ],
 )
 def test_what_is_not_named_stays_behind(name: str) -> None:
-    assert passed_headers(((name, "canary"),)) == ()
-    assert passed_headers(((name.title(), "canary"),)) == ()
+    assert passed_headers(((name, "canary"),), CODEX) == ()
+    assert passed_headers(((name.title(), "canary"),), CODEX) == ()
 
 
 @pytest.mark.parametrize(
     "name", ["Originator", "User-Agent", "session_id", "Session-Id", "X-Codex-Window-Id", "traceparent", "version"]
 )
 def test_what_is_named_goes_on_in_lower_case(name: str) -> None:
-    assert passed_headers(((name, " value "),)) == ((name.lower(), "value"),)
+    assert passed_headers(((name, " value "),), CODEX) == ((name.lower(), "value"),)
 
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\x00b", "\x1b[0m", "a\x7f", "é", "", "a" * 16385])
 def test_a_value_that_no_field_may_have_is_left_out(value: str) -> None:
-    assert passed_headers((("originator", value),)) == ()
+    assert passed_headers((("originator", value),), CODEX) == ()
 
 
 def test_of_a_field_that_comes_twice_the_first_goes_on() -> None:
-    assert passed_headers((("version", "1"), ("Version", "2"))) == (("version", "1"),)
+    assert passed_headers((("version", "1"), ("Version", "2")), CODEX) == (("version", "1"),)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,10 @@ def test_a_host_without_a_user_agent_is_unknown() -> None:
     assert host_name(()) == "unknown"
 
 
-ORDER = ("x-codex-parent-thread-id", "session-id", "session_id", "thread-id", "conversation_id", "x-session-id")
+ORDER = (
+    *("x-codex-parent-thread-id", "session-id", "session_id", "thread-id", "thread_id", "conversation_id"),
+    *("conversation-id", "x-session-id", "x-session-affinity"),
+)
 
 
 @pytest.mark.parametrize("strongest", range(len(ORDER)), ids=ORDER)
@@ -95,6 +99,25 @@ def test_the_body_names_the_session_where_no_field_does() -> None:
 def test_a_sub_agent_belongs_to_the_session_of_its_parent() -> None:
     child = (("session-id", "own"), ("x-codex-parent-thread-id", "parent"))
     assert session_of(child, []) == session_of((("session-id", "parent"),), [])
+
+
+def test_the_parent_counts_from_the_body_as_from_a_field() -> None:
+    assert session_of((("session-id", "own"),), ["key"], parent="parent") == digest("parent")
+    assert session_of((("X-Codex-Parent-Thread-Id", "field"),), [], parent="body") == digest("field")
+
+
+def test_of_a_session_s_field_that_comes_twice_the_first_counts() -> None:
+    assert session_of((("session-id", "1"), ("Session-Id", "2")), []) == digest("1")
+
+
+def test_a_name_of_any_length_is_hashed() -> None:
+    assert session_of((("session-id", "s" * 5000),), []) == digest("s" * 5000)
+
+
+def test_a_turn_state_is_known_by_its_hash_in_a_request_and_in_an_answer() -> None:
+    assert turn_state_key((("X-Codex-Turn-State", " opaque "),)) == digest("opaque")
+    assert turn_state_key((), "opaque") == digest("opaque")
+    assert turn_state_key((("session-id", "s"), ("x-codex-turn-state", " "))) is None
 
 
 def test_a_request_that_names_no_session_has_none() -> None:

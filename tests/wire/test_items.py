@@ -1,15 +1,17 @@
 """The items of a request's input."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from understudy.wire.items import is_responses_lite, read_items, user_message
+from understudy.wire.items import are_held, is_responses_lite, read_items, user_message, without_reasoning
+from understudy.wire.provider import CODEX, PLATFORM, Rules
 
 
-def read(raw: str) -> str:
+def read(raw: str, rules: Rules = CODEX) -> str:
     text = f"[{raw}]"
-    return read_items(json.loads(text), text)[1:-1]
+    return read_items(json.loads(text), text, rules)[1:-1]
 
 
 UNTOUCHED = {
@@ -54,6 +56,22 @@ def test_readable_reasoning_is_taken_from_beside_its_ciphertext() -> None:
     assert item == {"type": "reasoning", "encrypted_content": "gAAA"}
 
 
+@pytest.mark.parametrize("raw", UNTOUCHED.values(), ids=UNTOUCHED.keys())
+def test_all_but_reasoning_goes_to_the_platform_byte_for_byte(raw: str) -> None:
+    assert read(raw, PLATFORM) == ("" if '"reasoning"' in raw else raw)
+
+
+def test_the_platform_knows_the_system_but_none_of_what_was_stored_elsewhere() -> None:
+    assert read('{"role":"system"}, {"type":"item_reference","id":"msg_1"}, {"id":"rs_1"}', PLATFORM) == (
+        '{"role":"system"}'
+    )
+
+
+@pytest.mark.parametrize("raw", LOST.values(), ids=LOST.keys())
+def test_a_provider_that_stores_answers_gets_what_points_at_them(raw: str) -> None:
+    assert read(raw, replace(CODEX, stored=True)) == raw
+
+
 def test_a_request_is_responses_lite_by_its_tools_item() -> None:
     items: list[object] = [{"role": "user"}, {"type": "additional_tools"}, 7]
     assert is_responses_lite(items)
@@ -62,3 +80,72 @@ def test_a_request_is_responses_lite_by_its_tools_item() -> None:
 
 def test_a_string_is_one_message_of_the_user() -> None:
     assert json.loads(user_message('"hi"'))[0]["content"] == [{"type": "input_text", "text": "hi"}]
+
+
+HELD: dict[str, dict[str, object]] = {
+    "compaction": {"type": "compaction", "encrypted_content": "gAAA"},
+    "compaction by its other name": {"type": "compaction_summary", "encrypted_content": "gAAA"},
+    "a compacted context": {"type": "context_compaction", "encrypted_content": "gAAA"},
+    "what comes next, encrypted": {"type": "what_comes_next", "encrypted_content": "gAAA"},
+    "an encrypted message": {
+        "type": "agent_message",
+        "content": [{"type": "encrypted_content", "encrypted_content": "g"}],
+    },
+    "encrypted arguments": {"type": "function_call", "encrypted_function_args": "gAAA"},
+    "a file": {"role": "user", "content": [{"type": "input_text"}, {"type": "input_file", "file_id": "file-1"}]},
+    "an image": {"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]},
+    "an uploaded image": {"role": "user", "content": [{"type": "input_image", "image_url": "sediment://file_1"}]},
+    "a file that a tool gave": {"type": "function_call_output", "output": [{"type": "input_file", "file_id": "f"}]},
+}
+
+
+@pytest.mark.parametrize("item", HELD.values(), ids=HELD.keys())
+def test_what_only_its_maker_can_read_is_held(item: dict[str, object]) -> None:
+    assert are_held([{"role": "user", "content": "hi"}, item])
+
+
+FREE: dict[str, object] = {
+    "reasoning": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
+    "compaction that was asked for": {"type": "compaction_trigger"},
+    "compaction without ciphertext": {"type": "compaction", "encrypted_content": None},
+    "a readable message": {"type": "agent_message", "content": [{"type": "input_text", "text": "hi"}]},
+    "a call": {"type": "function_call", "arguments": "{}", "encrypted_function_args": None},
+    "an image of its own": {
+        "role": "user",
+        "content": [{"type": "input_image", "image_url": "data:image/png;base64,"}],
+    },
+    "text that speaks of a file": {"role": "user", "content": [{"type": "input_text", "text": "sediment://file_1"}]},
+    "an image in another form": {"role": "user", "content": [{"type": "input_image", "image_url": {"url": 7}}, 7]},
+    "a type that is none": {"type": ["compaction"], "content": {}},
+    "no object": "hi",
+}
+
+
+@pytest.mark.parametrize("item", FREE.values(), ids=FREE.keys())
+def test_what_others_can_read_or_do_without_is_not_held(item: object) -> None:
+    assert not are_held([item])
+
+
+REASONING = (
+    '[{"role": "user"},{"type":"reasoning","id":"rs_1","encrypted_content":"g"},'
+    '{"id":"rs_2", "type":"reasoning", "encrypted_content":"g"},{"n": 1.0}]'
+)
+
+
+@pytest.mark.parametrize(
+    ("ids", "left"),
+    [
+        (["rs_1"], '[{"role": "user"},{"n": 1.0}]'),
+        (["rs_2", "rs_9"], '[{"role": "user"},{"type":"reasoning","id":"rs_1","encrypted_content":"g"},{"n": 1.0}]'),
+        (["rs_9"], '[{"role": "user"},{"n": 1.0}]'),
+        ([], '[{"role": "user"},{"n": 1.0}]'),
+    ],
+    ids=["the first, so all behind it too", "the last", "unknown", "none named"],
+)
+def test_reasoning_is_left_out_whole_and_all_else_stays_byte_for_byte(ids: list[str], left: str) -> None:
+    assert without_reasoning(REASONING, ids) == left
+
+
+@pytest.mark.parametrize("raw", ["[]", '[{"role":"user","id":"rs_1"}]', '[{"type":"reasoning","id":"rs_1"}]'])
+def test_where_there_is_no_encrypted_reasoning_nothing_is_left_out(raw: str) -> None:
+    assert without_reasoning(raw, ["rs_1"]) is None

@@ -6,10 +6,11 @@ import pytest
 
 from understudy.wire.coding import RequestRefused
 from understudy.wire.parameters import Parameters, read_parameters
+from understudy.wire.provider import CODEX, PLATFORM
 
 
 def read(**given: object) -> Parameters:
-    return read_parameters(json.dumps({"model": "gpt-5", "input": "hi"} | given).encode())
+    return read_parameters(json.dumps({"model": "gpt-5", "input": "hi"} | given).encode(), CODEX)
 
 
 def body(**given: object) -> dict[str, object]:
@@ -20,7 +21,7 @@ def body(**given: object) -> dict[str, object]:
 
 def refusal(content: bytes) -> dict[str, object]:
     with pytest.raises(RequestRefused) as caught:
-        read_parameters(content)
+        read_parameters(content, CODEX)
     assert caught.value.reply.status == 400
     error = json.loads(caught.value.reply.body)["error"]
     assert error["type"] == "invalid_request_error"
@@ -38,12 +39,12 @@ def test_a_plain_string_becomes_one_user_message() -> None:
 
 def test_the_string_keeps_its_escapes() -> None:
     content = rb'{"model": "m", "input": "\u00e9 \/ \ud83d\ude00"}'
-    assert rb'"text":"\u00e9 \/ \ud83d\ude00"' in read_parameters(content).body
+    assert rb'"text":"\u00e9 \/ \ud83d\ude00"' in read_parameters(content, CODEX).body
 
 
 def test_what_we_do_not_change_goes_on_byte_for_byte() -> None:
     content = b'{"model":"m","reasoning":{ "effort" : "low" },"text":{"x":1.50e+3},"input":[{"b":1.0, "a":"\\u00e9"}]}'
-    sent = read_parameters(content).body
+    sent = read_parameters(content, CODEX).body
     for kept in (b'{ "effort" : "low" }', b'{"x":1.50e+3}', b'[{"b":1.0, "a":"\\u00e9"}]'):
         assert kept in sent
 
@@ -171,7 +172,45 @@ def test_what_is_no_json_object_is_refused(content: bytes) -> None:
     assert "JSON object" in str(refusal(content)["message"])
 
 
-def test_the_session_goes_by_the_thread_then_the_session_then_the_cache_key() -> None:
-    metadata = {"session_id": "s", "thread_id": "t"}
-    assert read(client_metadata=metadata, prompt_cache_key="k").session_keys == ("t", "s", "k")
-    assert read(client_metadata={"thread_id": 7}, prompt_cache_key="").session_keys == ()
+METADATA = {"session_id": "ms", "conversation_id": "mc", "thread_id": "mt"}
+
+
+def test_the_session_goes_by_codexs_names_then_by_the_hosts_then_by_the_cache_key() -> None:
+    parameters = read(client_metadata={"session_id": "s", "thread_id": "t"}, metadata=METADATA, prompt_cache_key="k")
+    assert parameters.session_keys == ("t", "s", "ms", "mc", "mt", "k")
+    assert parameters.removed == ("metadata",)
+
+
+def test_what_is_no_name_names_no_session() -> None:
+    given = {"client_metadata": {"thread_id": 7, "session_id": " "}, "metadata": [METADATA], "prompt_cache_key": ""}
+    assert read(**given).session_keys == ()
+
+
+def test_a_sub_agents_parent_and_a_turn_state_are_read_from_the_client_s_metadata() -> None:
+    given = read(client_metadata={"x-codex-parent-thread-id": "parent", "x-codex-turn-state": "opaque"})
+    assert (given.parent, given.turn_state) == ("parent", "opaque")
+    assert (read().parent, read().turn_state) == ("", "")
+
+
+AS_GIVEN = {
+    "temperature": 0.5,
+    "max_output_tokens": 10,
+    "metadata": {"a": "b"},
+    "store": True,
+    "service_tier": "flex",
+    "stream_options": {"include_obfuscation": False},
+    "include": ["message.output_text.logprobs"],
+    "a_parameter_of_the_future": [1],
+}
+
+
+def test_the_platform_gets_what_the_host_gave_and_a_stream() -> None:
+    given = {"model": "gpt-5", "input": "hi", "stream": False} | AS_GIVEN
+    parameters = read_parameters(json.dumps(given).encode(), PLATFORM)
+    assert json.loads(parameters.body) == given | {"stream": True}
+    assert (parameters.stream, parameters.removed) == (False, ())
+
+
+def test_the_platform_is_not_told_what_only_the_codex_backend_misses() -> None:
+    body = json.loads(read_parameters(b'{"model": "gpt-5", "input": "hi"}', PLATFORM).body)
+    assert body == {"model": "gpt-5", "input": "hi", "stream": True}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from understudy.wire.provider import Provider, read_provider
+from understudy.wire.provider import CODEX, PLATFORM, Provider, read_platform, read_provider
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,26 @@ def test_a_url_is_taken_apart(url: str, expected: Provider) -> None:
 def test_what_is_no_safe_backend_is_refused_in_words(url: str) -> None:
     with pytest.raises(ValueError, match=r"not (a|the)|in the clear|password"):
         read_provider(url)
+
+
+@pytest.mark.parametrize("url", ["http://api.openai.com/v1", "https://api.openai.com/v1?a=b", "api.openai.com"])
+def test_the_platform_is_held_to_the_same(url: str) -> None:
+    with pytest.raises(ValueError, match=r"not (a|the)|in the clear"):
+        read_platform(url)
+
+
+def test_an_address_is_of_the_provider_that_it_was_given_for() -> None:
+    codex, platform = (
+        read_provider("https://chatgpt.com/backend-api/codex"),
+        read_platform("https://api.openai.com/v1/"),
+    )
+    assert (codex.rules, codex.responses_path) == (CODEX, "/backend-api/codex/responses")
+    assert (platform.rules, platform.responses_path) == (PLATFORM, "/v1/responses")
+    assert read_platform("http://127.0.0.1:8787/v1").authority == "127.0.0.1:8787"
+
+
+def test_a_token_can_be_renewed_and_a_key_cannot() -> None:
+    assert (CODEX.errors.renewable, PLATFORM.errors.renewable) == (True, False)
 
 
 def test_the_host_field_leaves_out_the_usual_port() -> None:

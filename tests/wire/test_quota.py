@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from understudy.wire.quota import (
     Snapshot,
     Source,
     Window,
+    active_limit,
     exhausted,
     from_event,
     from_headers,
@@ -69,7 +72,18 @@ def test_the_head_of_an_answer_tells_plan_windows_and_credits() -> None:
 
 @pytest.mark.parametrize(
     ("minutes", "name"),
-    [("300", "5h"), ("10080", "weekly"), ("43200", "monthly"), ("90", "90m"), ("2880", "2d"), ("120", "2h")],
+    [
+        ("300", "5h"),
+        ("299", "5h"),
+        ("10080", "weekly"),
+        ("10079", "weekly"),
+        ("43200", "monthly"),
+        ("44640", "monthly"),
+        ("20160", "14d"),
+        ("90", "90m"),
+        ("2880", "2d"),
+        ("120", "2h"),
+    ],
 )
 @pytest.mark.parametrize("slot", ["primary", "secondary", "tertiary"])
 def test_a_window_goes_by_its_length_whatever_its_slot(minutes: str, name: str, slot: str) -> None:
@@ -136,6 +150,60 @@ def test_a_reset_lies_within_what_such_a_window_can_have(minutes: str, days: int
         assert found.windows[0].resets_at == NOW + days * DAY
 
 
+@pytest.mark.parametrize("limit", ["x-code-review", "x-codex-code-review", "X-Codex-Code-Review"])
+def test_the_limit_of_code_review_is_one_under_both_its_names(limit: str) -> None:
+    assert names(((f"{limit}-primary-used-percent", "1"),)) == [("code_review", "primary")]
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [("codex", "codex"), ("codex-other", "codex_other"), ("Codex_Other", "codex_other"), ("", ""), ("\x1b[0m", "")],
+)
+def test_an_answer_says_which_limit_its_model_counts_against(said: str, limit: str) -> None:
+    headers = (*PAID, ("X-Codex-Active-Limit", said))
+    found = from_headers(headers, NOW)
+    assert found is not None
+    assert (found.active_limit, active_limit(headers)) == (limit, limit)
+
+
+def test_premium_is_the_main_limit_of_a_paid_plan() -> None:
+    assert active_limit((*PAID, ("x-codex-active-limit", "premium"))) == "codex"
+    assert active_limit((("x-premium-primary-used-percent", "3"), ("x-codex-active-limit", "premium"))) == "premium"
+
+
+def test_a_head_that_does_not_say_so_leaves_it_open() -> None:
+    assert active_limit(PAID) == ""
+
+
+HOURS_OFF = 5 * 3600.0
+DATE = ("date", format_datetime(datetime.fromtimestamp(NOW - HOURS_OFF, UTC), usegmt=True))
+MOMENT = ("x-codex-primary-reset-at", str(int(NOW - HOURS_OFF) + 600))
+
+
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        pytest.param((MOMENT, ("x-codex-primary-reset-after-seconds", "600")), 600.0, id="it says how long it takes"),
+        pytest.param((MOMENT, DATE), 600.0, id="it says what time it is there"),
+        pytest.param(
+            (MOMENT, DATE, ("x-codex-primary-reset-after-seconds", "")), 600.0, id="it says nothing in between"
+        ),
+        pytest.param((MOMENT, ("date", "yesterday")), 0.0, id="nothing helps"),
+    ],
+)
+def test_a_wrong_clock_does_no_harm_to_a_reset(fields: Headers, left: float) -> None:
+    found = from_headers((("x-codex-primary-used-percent", "50"), *fields), NOW)
+    assert found is not None
+    assert found.windows[0].resets_at == pytest.approx(NOW + left, abs=1.0)
+
+
+def test_the_time_that_an_answer_takes_is_no_wrong_clock() -> None:
+    late = ("date", format_datetime(datetime.fromtimestamp(NOW - 90, UTC), usegmt=True))
+    at = ("x-codex-primary-reset-at", str(int(NOW) + 600))
+    found = from_headers((("x-codex-primary-used-percent", "50"), at, late), NOW)
+    assert found is not None and found.windows[0].resets_at == int(NOW) + 600
+
+
 def test_a_head_without_quota_tells_nothing() -> None:
     assert from_headers((("content-type", "text/event-stream"), ("x-request-id", "r")), NOW) is None
 
@@ -191,7 +259,13 @@ def test_an_event_may_be_about_another_limit() -> None:
     event = {"rate_limits": {"primary": {"used_percent": 5}}, "metered_limit_name": "codex-bengalfox"}
     found = from_event(event, NOW)
     assert found is not None
-    assert found.windows[0].limit_id == "codex_bengalfox"
+    assert found.windows[0].limit_id == found.active_limit == "codex_bengalfox"
+
+
+def test_an_event_may_call_the_main_limit_premium() -> None:
+    found = from_event({"rate_limits": {"primary": {"used_percent": 5}}, "metered_limit_name": "premium"}, NOW)
+    assert found is not None
+    assert found.windows[0].limit_id == found.active_limit == "codex"
 
 
 @pytest.mark.parametrize("value", [None, [], "x", {}, {"rate_limits": None}, {"rate_limits": {"primary": 7}}])
@@ -204,6 +278,12 @@ def test_the_body_of_a_429_tells_of_one_window_that_is_used_up() -> None:
     expected = Snapshot("plus", (Window("limit", "codex", 100.0, None, NOW + 13872),), None, NOW, Source.LIMIT)
     assert from_usage_limit({"error": error}, NOW) == expected
     assert from_usage_limit(error, NOW) == expected
+
+
+def test_the_body_of_a_429_is_about_the_limit_that_its_head_names() -> None:
+    found = from_usage_limit({"type": "usage_limit_reached"}, NOW, "codex_other")
+    assert found is not None
+    assert (found.windows[0].limit_id, found.active_limit) == ("codex_other", "codex_other")
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"error": None}, {"error": {"type": "rate_limit_exceeded"}}])
@@ -276,6 +356,40 @@ def test_news_that_come_late_do_not_undo_what_is_newer() -> None:
     assert merge(newer, older) == newer
 
 
+def test_news_without_figures_do_not_make_the_figures_young() -> None:
+    seen = snapshot(window("5h", 50), credits=Credits(True, False, "5"))
+    merged = merge(seen, Snapshot("pro", (), None, NOW + 60, Source.EVENT, active_limit="codex_other"))
+    assert merged == replace(seen, plan="pro", active_limit="codex_other")
+
+
+def test_early_resets_are_known_until_they_are_told_anew() -> None:
+    told = replace(snapshot(window()), reset_credits=2)
+    assert merge(told, snapshot(window(), at=NOW + 1)).reset_credits == 2
+    assert merge(told, replace(snapshot(window(), at=NOW + 1), reset_credits=0)).reset_credits == 0
+
+
+def test_a_source_that_rounds_does_not_give_anything_back() -> None:
+    seen = snapshot(window("5h", 74.6, NOW + 600))
+    rounded = snapshot(window("5h", 74.0, NOW + 601), at=NOW + 1)
+    assert merge(seen, rounded).windows[0].used_percent == 74.6
+
+
+@pytest.mark.parametrize(
+    "fresh", [window("5h", 73.0, NOW + 600), window("5h", 74.0, NOW + 9000), window("5h", 0.0, NOW + 600)]
+)
+def test_what_was_given_back_is_seen(fresh: Window) -> None:
+    seen = snapshot(window("5h", 74.6, NOW + 600))
+    assert merge(seen, snapshot(fresh, at=NOW + 1)).windows[0] == fresh
+
+
+def test_an_event_of_another_clock_leaves_the_reset_as_the_head_told_it() -> None:
+    head = snapshot(window("5h", 50, NOW + 600))
+    event = replace(snapshot(window("5h", 51, NOW), at=NOW + 1), source=Source.EVENT)
+    assert merge(head, event).windows[0] == window("5h", 51, NOW + 600)
+    after_its_reset = replace(snapshot(window("5h", 1, NOW + 18000), at=NOW + 601), source=Source.EVENT)
+    assert merge(head, after_its_reset).windows[0] == window("5h", 1, NOW + 18000)
+
+
 def test_the_first_news_are_all_that_is_known() -> None:
     assert merge(None, snapshot(window())) == snapshot(window())
 
@@ -283,7 +397,13 @@ def test_the_first_news_are_all_that_is_known() -> None:
 def test_an_account_is_exhausted_until_the_last_of_its_full_windows_resets() -> None:
     full = snapshot(window("5h", 100, NOW + 60), window("weekly", 100, NOW + 600), window("x", 99, NOW + 6000))
     assert exhausted(full, NOW) == NOW + 600
-    assert exhausted(full, NOW + 601) is None
+    assert exhausted(full, NOW + 599) == NOW + 600
+    assert exhausted(full, NOW + 600) is None
+    assert [w.name for seconds in (59, 60, 600) for w in full_windows(full, NOW + seconds)] == [
+        "5h",
+        "weekly",
+        "weekly",
+    ]
 
 
 def test_another_limit_does_not_exhaust_the_main_one() -> None:
@@ -296,13 +416,19 @@ def test_another_limit_does_not_exhaust_the_main_one() -> None:
 def test_credits_carry_an_account_past_its_windows(credits: Credits) -> None:
     full = snapshot(window("5h", 100), credits=credits)
     assert exhausted(full, NOW) is None
-    assert full_windows(full) == ()
+    assert full_windows(full, NOW) == ()
 
 
 def test_a_full_window_without_a_reset_is_full_all_the_same() -> None:
     full = snapshot(window("5h", 100, None))
     assert exhausted(full, NOW) is None
-    assert len(full_windows(full)) == 1
+    assert len(full_windows(full, NOW)) == 1
+
+
+def test_after_its_reset_a_window_is_fresh() -> None:
+    seen = window("5h", 80, NOW + 60)
+    assert [seen.used_at(NOW + seconds) for seconds in (59, 60)] == [80, 0]
+    assert window("5h", 80, None).used_at(NOW + 60) == 80
 
 
 # The usage endpoint
@@ -324,6 +450,7 @@ USAGE: dict[str, object] = {
         {"metered_feature": "no id!", "rate_limit": {"primary_window": {"used_percent": 9}}},
     ],
     "credits": {"has_credits": True, "unlimited": False, "balance": "3"},
+    "rate_limit_reset_credits": {"available_count": 2},
 }
 
 
@@ -339,6 +466,7 @@ def test_the_usage_endpoint_counts_windows_in_seconds_which_are_rounded_up_to_mi
         Credits(True, False, "3"),
         NOW,
         Source.USAGE,
+        reset_credits=2,
     )
 
 
@@ -351,8 +479,15 @@ def test_an_answer_without_figures_is_no_snapshot(value: object) -> None:
     assert from_usage(value, NOW) is None
 
 
+@pytest.mark.parametrize("count", [None, -1, True, "many", 1e300, {}])
+def test_a_count_of_early_resets_that_makes_no_sense_is_unknown(count: object) -> None:
+    found = from_usage(USAGE | {"rate_limit_reset_credits": {"available_count": count}}, NOW)
+    assert found is not None and found.reset_credits is None
+
+
 @given(JSON)
 def test_whatever_the_usage_endpoint_answers_is_read_without_an_error(value: object) -> None:
     from_usage(value, NOW)
     from_usage({"rate_limit": value, "additional_rate_limits": value, "credits": value}, NOW)
+    from_usage({"plan_type": "plus", "rate_limit_reset_credits": {"available_count": value}}, NOW)
     from_usage({"rate_limit": {"primary_window": {"used_percent": 1, "limit_window_seconds": value}}}, NOW)

@@ -6,6 +6,7 @@ import pytest
 import zstandard
 
 from understudy.wire.answer import Stage
+from understudy.wire.errors import CODEX_ERRORS, PLATFORM_ERRORS, ErrorMap
 from understudy.wire.relay import HOLD_LIMIT, Relay, RelayOptions, content_coding, is_event_stream
 
 NOW = 1_000_000.0
@@ -113,7 +114,7 @@ def test_a_host_that_asked_for_no_stream_gets_one_object_at_the_end() -> None:
     answer = relay(stream=False)
     assert answer.feed(CREATED + STARTED + DELTA + DONE + COMPLETED, NOW) == b""
     assert answer.committed
-    reply = answer.collected()
+    reply = answer.collected(NOW)
     assert reply.status == 200
     assert json.loads(reply.body)["output"] == [{"type": "message", "id": "msg_1"}]
 
@@ -122,9 +123,25 @@ def test_a_host_that_asked_for_no_stream_gets_a_failure_as_an_error_answer() -> 
     answer = relay(stream=False)
     answer.feed(CREATED + TOO_LONG, NOW)
     answer.accept_failure()
-    reply = answer.collected()
+    reply = answer.collected(NOW)
     assert reply.status == 400
     assert json.loads(reply.body)["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(("errors", "status"), [(CODEX_ERRORS, 400), (PLATFORM_ERRORS, 401)])
+def test_a_failure_is_read_as_its_backend_means_it(errors: ErrorMap, status: int) -> None:
+    answer = Relay(RelayOptions(errors=errors), None)
+    answer.feed(event("error", code="invalid_api_key", message="m"), NOW)
+    answer.accept_failure()
+    assert answer.collected(NOW).status == status
+
+
+def test_the_reset_of_a_failure_is_told_by_the_clock_at_which_it_is_collected() -> None:
+    answer = relay(stream=False)
+    answer.feed(CREATED + event("error", code="rate_limit_exceeded", message="m", resets_at=NOW + 3), NOW)
+    answer.accept_failure()
+    reply = answer.collected(NOW)
+    assert (reply.status, dict(reply.headers)["retry-after"]) == (503, "3")
 
 
 def test_a_hold_has_a_bound_in_bytes_beyond_what_the_answer_echoes() -> None:

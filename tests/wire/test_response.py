@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.wire.reply import Headers, Reply, header
-from understudy.wire.response import host_headers, translate_error
+from understudy.wire.response import challenge, host_headers, retryable, translate_error
 
 
 def error(reply: Reply) -> dict[str, object]:
@@ -114,17 +114,49 @@ def test_a_page_never_reaches_the_host(page: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "body"),
+    ("status", "headers", "body", "reason"),
     [
-        ((), b"<html><title>Just a moment...</title>"),
-        ((), b"<html><title>Attention Required! | Cloudflare</title>"),
-        ((("cf-mitigated", "challenge"),), b""),
+        (403, (), b"<html><title>Just a moment...</title>", "cloudflare challenge"),
+        (403, (), b"<html><title>Attention Required! | Cloudflare</title>", "cloudflare challenge"),
+        (403, (("cf-mitigated", "challenge"),), b"", "cloudflare challenge"),
+        (404, (), b"", "blocked without a word"),
     ],
 )
-def test_a_challenge_of_cloudflare_is_named_as_what_it_is(headers: Headers, body: bytes) -> None:
-    message = str(error(translate_error(403, headers, body))["message"])
+def test_a_challenge_of_cloudflare_is_named_as_what_it_is(
+    status: int, headers: Headers, body: bytes, reason: str
+) -> None:
+    found = challenge(status, headers, body)
+    assert found is not None and found[0] == reason
+    message = str(error(found[1])["message"])
     assert "Cloudflare" in message
     assert "not the account" in message
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(403, b'{"detail": "just a moment"}'), (502, b"<html>just a moment"), (404, b"{}"), (403, b""), (403, b"<html>")],
+)
+def test_not_every_refusal_is_one(status: int, body: bytes) -> None:
+    assert challenge(status, (("cf-ray", "8"), ("cf-mitigated", "block")), body) is None
+
+
+def test_a_form_that_is_retried_keeps_the_words_and_the_other_headers() -> None:
+    refused = translate_error(429, (("Retry-After", "soon"), ("x-request-id", "r")), b'{"detail": "Too fast"}')
+    reply = retryable(refused, "rate_limit_exceeded", 1.2)
+    assert (reply.status, error(reply)["message"], error(reply)["code"]) == (503, "Too fast", "rate_limit_exceeded")
+    assert reply.headers == (("content-type", "application/json"), ("x-request-id", "r"), ("retry-after", "2"))
+
+
+def test_a_type_can_be_given_for_an_error_that_has_none() -> None:
+    quota = ("insufficient_quota", "insufficient_quota")
+    for body in (b"", b'{"detail": "Payment required"}', b'{"error": {"param": null}}'):
+        assert error(translate_error(402, (), body, quota))["type"] == "insufficient_quota"
+    assert (
+        error(translate_error(402, (), b'{"error": {"message": "m", "type": "t", "param": 1, "code": 2}}', quota))[
+            "type"
+        ]
+        == "t"
+    )
 
 
 def test_a_short_text_is_passed_on_in_words() -> None:

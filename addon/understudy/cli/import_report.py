@@ -12,7 +12,7 @@ from understudy.cli.accounts.list import account_object
 from understudy.cli.login_files import Source, places, present, read_file
 from understudy.cli.pool import email_of
 from understudy.cli.render import duration
-from understudy.pool.account import Account, Health
+from understudy.pool.account import Account, Health, Lane
 from understudy.wire.text import safe_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def as_lines(result: Result, backup: Path | None, dry_run: bool) -> Iterator[str
         yield f"left out of {_shown(source.path)} ({source.found.program}): {reason}"
     if backup is not None:
         yield f"the pool as it was: {backup}"
-    if any(_is_new(one.enrolled) for one in result.imported):
+    if any(_is_new(one.enrolled) and one.enrolled.account.lane is Lane.CODEX for one in result.imported):
         yield SHARED
     if dry_run:
         yield DRY_RUN
@@ -119,11 +119,16 @@ def _reason(enrolled: "Enrolled") -> str:
 
 
 def _about(account: Account, program: str) -> str:
-    left = account.tokens.expires_at - time.time()
-    access = f"good for {duration(left)}" if left > 0 else "expired, refreshed on first use"
     disabled = "" if account.enabled else "disabled"
-    facts = (account.plan, email_of(account), disabled, f"access token {access}", f"from {program}")
+    facts = (account.plan, email_of(account), disabled, _access(account), f"from {program}")
     return safe_text(", ".join(fact for fact in facts if fact), 200)
+
+
+def _access(account: Account) -> str:
+    if account.lane is Lane.PLATFORM:
+        return ""
+    left = account.tokens.expires_at - time.time()
+    return f"access token {f'good for {duration(left)}' if left > 0 else 'expired, refreshed on first use'}"
 
 
 def _login_object(one: Imported) -> dict[str, object]:

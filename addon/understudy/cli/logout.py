@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from understudy.cli.arguments import Commands, add_command
 from understudy.cli.network import add_network_arguments, read_network
-from understudy.cli.pool import about, change_pool
+from understudy.cli.pool import KEY_GOES_ON, about, change_pool
+from understudy.pool.account import Lane
 
 if TYPE_CHECKING:  # what speaks to the network takes longer to load than `--help` takes
     from understudy.pool.account import Account
@@ -36,6 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_network(arguments)
     account = take_out(arguments.account)
     print(f"removed {about(account)}", flush=True)
+    if account.lane is Lane.PLATFORM:
+        print(f"It had no login to end. {KEY_GOES_ON}")
+        return 0
     failed = asyncio.run(revoke(account, settings))
     if failed:
         print(f"its login may still be good at ChatGPT: {failed}. To end it, log out of all devices there.")

@@ -12,7 +12,7 @@ from understudy.cli.arguments import CannotDo, WrongUse
 from understudy.state.errors import StateError
 
 # In the order of `--help`.
-COMMANDS = ("login", "logout", "accounts", "status", "sandbox", "script", "version")
+COMMANDS = ("login", "logout", "accounts", "status", "limits", "forecast", "why", "sandbox", "script", "version")
 
 DESCRIPTION = """\
 Your ChatGPT accounts carry out the OpenAI Responses calls of any program.

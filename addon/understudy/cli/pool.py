@@ -5,18 +5,21 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from understudy.cli.arguments import CannotDo
+from understudy.cli.render import age
 from understudy.pool import edits
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Block, Ground, Lane
 from understudy.pool.health import State, state
 from understudy.pool.pool import Pool
 from understudy.state.home import home
-from understudy.wire.text import clock_time, safe_text
+from understudy.wire.text import DAY, clock_time, safe_text
 
 if TYPE_CHECKING:  # pydantic and filelock take longer to load than `--help` takes
     from understudy.state.accounts import AccountStore
 
 LOG_IN = "understudy login"
 """The command for a pool without accounts, and for an account whose login no longer works."""
+ADD_KEY = "understudy accounts add-api-key LABEL"
+KEY_GOES_ON = "An API key is good until it is revoked: https://platform.openai.com/api-keys"
 HOW_TO_ADD = f"""\
   {LOG_IN}                                  log in to ChatGPT
   understudy accounts import ~/.codex/auth.json     take over the login of the Codex CLI
@@ -98,6 +101,34 @@ def condition_words(account: Account, now: float) -> str:
     found = condition(account, now)
     until = f" until {clock_time(account.block.until, now)}" if found is State.BLOCKED and account.block else ""
     return found.words + until
+
+
+def cure(account: Account) -> str:
+    """What the user can do where the account's login, or its key, works no more; a sentence without its full stop."""
+    if account.lane is Lane.PLATFORM:
+        return f"Remove it, and add another key: {ADD_KEY}"
+    return f"Log in again: {LOG_IN}"
+
+
+def blocks_now(account: Account, now: float) -> list[Block]:
+    """What keeps the account from serving at `now` (epoch seconds), be it for one model only; the longest first."""
+    return sorted((block for block in account.blocks if block.until > now), key=lambda block: -block.until)
+
+
+def block_words(block: Block, now: float) -> str:
+    """`gpt-5 until 14:05: usage limit (tried all the same 3 min ago)`. `now`: epoch seconds."""
+    model = f"{safe_text(block.model)} " if block.model else ""
+    is_guess = block.ground is Ground.LIMIT and not block.authoritative
+    guess = " (the time is a guess: ChatGPT named none)" if is_guess else ""
+    # What was tried before it began was another block, whose time it keeps.
+    tried_at = block.tried_at if block.tried_at is not None and block.tried_at >= block.since else None
+    tried = "" if tried_at is None else f" (tried all the same {age(now - tried_at)})"
+    return f"{model}until {clock_time(block.until, now)}: {block.reason}{guess}{tried}"
+
+
+def paid_today(account: Account, now: float) -> int:
+    """How many requests, each of which costs money, the account has carried out on the day, UTC, of `now`."""
+    return account.spending.on(int(now // DAY))
 
 
 def email_of(account: Account, shown: bool = False) -> str:

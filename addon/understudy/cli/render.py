@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from understudy.wire.text import safe_text
+from understudy.wire.text import DAY, safe_text
 
 COLUMNS = 80
-MINUTE, HOUR, DAY = 60, 3600, 86400
+MINUTE, HOUR = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from understudy.cli.arguments import Commands, add_command
-from understudy.cli.pool import HOW_TO_ADD, LOG_IN, NO_ACCOUNTS
+from understudy.cli.pool import ADD_KEY, HOW_TO_ADD, LOG_IN, NO_ACCOUNTS
 from understudy.cli.render import COLUMNS, Look, age, bar, duration, fit, look_of, wrapped
+from understudy.pool.account import Lane
 from understudy.pool.health import State
+from understudy.state.board import Board, Entry
 from understudy.state.home import home
-from understudy.state.quota import Entry, QuotaCache
-from understudy.state.report import condition, plan, status_object
-from understudy.wire.quota import MAIN_LIMIT, Window
+from understudy.state.quota import QuotaCache
+from understudy.state.report import blocks_now, condition, plan, status_object
+from understudy.wire.quota import MAIN_LIMIT, Snapshot, Window
 from understudy.wire.text import clock_time
 
 NOTHING_KNOWN = f"""\
@@ -35,8 +37,8 @@ def add_parser(commands: Commands) -> None:
         help="show what is left of each account",
         description=(
             "Shows each account's limits: how much is used, when they reset, how old the figures are,\n"
-            "and which account served last. The figures come with the answers that pass the proxy;\n"
-            "nothing is asked of ChatGPT."
+            "which account served last, and which a new session would use next. The figures come with\n"
+            "the answers that pass the proxy; nothing is asked of ChatGPT."
         ),
         example="understudy status --json | jq '.accounts[] | select(.state == \"ok\") | .label'",
     )
@@ -45,14 +47,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the status. Exit code 0, also where there are no accounts yet."""
-    entries = QuotaCache(home()).read()
-    now = time.time()
+    found = QuotaCache(home()).board()
+    board, now = found or Board(), time.time()
     if arguments.json:
-        print(json.dumps(status_object(entries or (), now), indent=2))
-    elif entries:
-        print("\n".join(status_lines(entries, now, look_of(sys.stdout))))
+        print(json.dumps(status_object(board, now), indent=2))
+    elif board.entries:
+        lines = status_lines(board.entries, now, look_of(sys.stdout))
+        lines += ["", *wrapped(f"next: {board.upcoming}", 6)] if board.upcoming else []
+        print("\n".join(lines))
     else:
-        print(NOTHING_KNOWN if entries is None else NO_ACCOUNTS, end="")
+        print(NOTHING_KNOWN if found is None else NO_ACCOUNTS, end="")
     return 0
 
 
@@ -69,7 +73,9 @@ def status_lines(entries: Sequence[Entry], now: float, look: Look) -> list[str]:
         lines += [(a or " " * LEFT) + (b or "") for a, b in zip_longest(left, window_lines(windows, now, look))]
     for entry in entries:
         if condition(entry, now) is State.NEEDS_LOGIN:
-            lines += ["", *wrapped(f"{entry.label}: {entry.health_reason}. Log in again: {LOG_IN}")]
+            is_key = entry.lane is Lane.PLATFORM
+            remedy = f"Remove it, and add another key: {ADD_KEY}" if is_key else f"Log in again: {LOG_IN}"
+            lines += ["", *wrapped(f"{entry.label}: {entry.health_reason}. {remedy}")]
     return [line.rstrip() for line in lines]
 
 
@@ -87,15 +93,26 @@ def _notes(entry: Entry, now: float, served_last: bool, look: Look) -> list[str]
     found = condition(entry, now)
     if found is State.BLOCKED and entry.blocked_until is not None:
         notes.append(f"until {clock_time(entry.blocked_until, now)}: {entry.block_reason}")
+    notes += [f"{b.model}: until {clock_time(b.until, now)}" for b in blocks_now(entry, now) if b.model]
+    if entry.lane is Lane.PLATFORM:
+        notes.append("costs money")
+    if entry.reserve_percent:
+        notes.append(f"keeps {entry.reserve_percent:g} % for you")
     if entry.pinned:
         notes.append("pinned" if entry.pinned == "hard" else "preferred")
     if served_last:
         notes.append("served last")
     notes.append(f"seen {age(now - entry.snapshot.updated_at)}" if entry.snapshot else "no figures yet")
-    credits = entry.snapshot.credits if entry.snapshot else None
-    if credits is not None and (credits.unlimited or credits.has_credits):
-        notes.append("credits: unlimited" if credits.unlimited else f"credits: {credits.balance or 'some'}")
+    notes += credit_notes(entry.snapshot)
     return [f"  {fit(note, LEFT - 3, look)} " for note in notes]
+
+
+def credit_notes(snapshot: Snapshot | None) -> list[str]:
+    """`credits: 12.50`, in a list, where they carry the account on past its limits."""
+    credits = snapshot.credits if snapshot and snapshot.goes_on else None
+    if credits is None:
+        return []
+    return ["credits: unlimited" if credits.unlimited else f"credits: {credits.balance or 'some'}"]
 
 
 def window_lines(windows: Sequence[Window], now: float, look: Look) -> list[str]:
@@ -109,11 +126,9 @@ def window_lines(windows: Sequence[Window], now: float, look: Look) -> list[str]
 
 
 def _window_cells(window: Window, now: float, look: Look) -> str:
-    over = window.resets_at is not None and window.resets_at <= now
-    # After its reset a window is fresh: the old figure would only alarm.
-    used = 0.0 if over else window.used_percent
+    used = window.used_at(now)
     cells = f"{fit(window.name, WINDOW, look)} {bar(used, BAR, look)} {int(used):3d}%  "
-    if over:
+    if window.has_reset(now):
         return cells + "has reset"
     if window.resets_at is None:
         return cells + "unknown"

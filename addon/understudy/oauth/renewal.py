@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from understudy.oauth.refresh import Outcome, Rejected
-from understudy.pool.account import Account, Health, Tokens
+from understudy.pool.account import Account, Health, Lane, Tokens
 from understudy.pool.health import needs_login, renewed
 from understudy.pool.refreshes import failed, sending, unanswered, wait_of
 
@@ -44,6 +44,8 @@ def claimed(account: Account, now: float) -> Account:
     Raises NeedsLogin or RefreshFailed where none may be sent.
     """
     refuse_dead(account)
+    if account.lane is Lane.PLATFORM:
+        raise RefreshFailed(account.label, "an API key is never renewed")
     if not account.enabled:
         raise RefreshFailed(account.label, "it is disabled")
     wait = wait_of(account.refreshes, now)

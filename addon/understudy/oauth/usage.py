@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from understudy.oauth.answer import read_object
-from understudy.oauth.request import OAuthRequest
+from understudy.oauth.request import OAuthRequest, as_account
 from understudy.pool.account import Account, Health
 from understudy.wire.outcome import Kind, from_response
 from understudy.wire.provider import Provider
 from understudy.wire.quota import Snapshot, from_usage
-from understudy.wire.text import is_id
 
 LOG_IN = "log in again: understudy login"
 
@@ -59,19 +58,9 @@ def usage_request(backend: Provider, account: Account, version: str) -> OAuthReq
 
     It goes to the backend's own origin, which is https or on loopback. Raises ValueError for an id that is none.
     """
-    if not is_id(account.account_id):
-        raise ValueError("the account's id has characters that no id has")
     beside = backend.path.removesuffix("/codex")
     path = f"{backend.path}/usage" if beside == backend.path else f"{beside}/wham/usage"
-    headers = (
-        ("authorization", f"Bearer {account.tokens.access.reveal()}"),
-        ("chatgpt-account-id", account.account_id),
-        *((("x-openai-fedramp", "true"),) if account.fedramp else ()),
-        ("accept", "application/json"),
-        ("originator", "understudy"),
-        ("user-agent", f"understudy/{version}"),
-    )
-    return OAuthRequest("GET", f"{backend.scheme}://{backend.authority}{path}", headers, b"")
+    return as_account(backend, path, account, version)
 
 
 def read_usage(account: Account, status: int, body: bytes, now: float) -> Finding:
@@ -96,10 +85,9 @@ def _served(answer: dict[str, object] | None, now: float) -> Finding:
     snapshot = from_usage(answer, now)
     if answer is None or snapshot is None:
         return Finding(Verdict.UNCLEAR, "ChatGPT's answer is not the one that was asked for")
-    limit, credits = answer.get("rate_limit"), snapshot.credits
+    limit = answer.get("rate_limit")
     reached = isinstance(limit, dict) and (limit.get("limit_reached") is True or limit.get("allowed") is False)
-    goes_on = credits is not None and (credits.unlimited or credits.has_credits)
-    return Finding(Verdict.LIMITED if reached and not goes_on else Verdict.WORKS, snapshot=snapshot)
+    return Finding(Verdict.LIMITED if reached and not snapshot.goes_on else Verdict.WORKS, snapshot=snapshot)
 
 
 def _stale(account: Account, why: str) -> Finding:

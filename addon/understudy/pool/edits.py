@@ -6,11 +6,11 @@ They raise ValueError, in words for the user, where it cannot be done.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Lane
 from understudy.pool.choose import find
 from understudy.pool.identity import is_same
 from understudy.pool.labels import FORM, check_label, is_label
-from understudy.pool.pool import Pin, Pool, with_accounts
+from understudy.pool.pool import Pin, Pool, with_account, with_accounts
 from understudy.wire.text import safe_text
 
 MOST_TAGS = 16
@@ -48,7 +48,7 @@ def enable(pool: Pool, name: str, enabled: bool) -> Pool:
     refused, so it goes.
     """
     account = named(pool, name)
-    changed = _with(pool, replace(account, enabled=enabled))
+    changed = with_account(pool, replace(account, enabled=enabled))
     return changed if enabled or not is_pinned(pool, account) else unpin(changed)
 
 
@@ -61,7 +61,7 @@ def relabel(pool: Pool, name: str, label: str) -> Pool:
     """Another label, which has to be unique, in lower and upper case alike."""
     account = named(pool, name)
     check_label(label, [other for other in pool.accounts if other.id != account.id])
-    return _with(pool, replace(account, label=label))
+    return with_account(pool, replace(account, label=label))
 
 
 def tag(pool: Pool, name: str, tags: Sequence[str]) -> Pool:
@@ -71,14 +71,24 @@ def tag(pool: Pool, name: str, tags: Sequence[str]) -> Pool:
             raise ValueError(f"not a tag: {safe_text(text)!r} ({FORM})")
     if len(set(tags)) > MOST_TAGS:
         raise ValueError(f"an account has {MOST_TAGS} tags at most")
-    return _with(pool, replace(named(pool, name), tags=tuple(dict.fromkeys(tags))))
+    return with_account(pool, replace(named(pool, name), tags=tuple(dict.fromkeys(tags))))
 
 
 def note(pool: Pool, name: str, text: str) -> Pool:
     """The account's note, in place of the one that it had; empty to take it away."""
     if len(text) > LONGEST_NOTE:
         raise ValueError(f"a note has {LONGEST_NOTE} characters at most, and this one {len(text)}")
-    return _with(pool, replace(named(pool, name), note=safe_text(text, LONGEST_NOTE)))
+    return with_account(pool, replace(named(pool, name), note=safe_text(text, LONGEST_NOTE)))
+
+
+def reserve(pool: Pool, name: str, percent: float) -> Pool:
+    """The last `percent` of every window of the account's main limit are the user's own; 0 to keep nothing back."""
+    account = named(pool, name)
+    if not 0 <= percent <= 100:
+        raise ValueError(f"not a part of a limit: {percent:g} % (0 to 100)")
+    if account.lane is Lane.PLATFORM:
+        raise ValueError(f"{account.label} is an API key: it has no limits of a plan to keep a part of")
+    return with_account(pool, replace(account, reserve_percent=percent))
 
 
 def order(pool: Pool, names: Sequence[str]) -> Pool:
@@ -117,11 +127,8 @@ def _with_login_of(account: Account, others: Sequence[Account]) -> Account:
         health_reason=now.health_reason,
         health_at=now.health_at,
         refreshes=now.refreshes,
+        spending=now.spending,
     )
-
-
-def _with(pool: Pool, changed: Account) -> Pool:
-    return with_accounts(pool, tuple(changed if account.id == changed.id else account for account in pool.accounts))
 
 
 def _switched(pool: Pool) -> Pool:

@@ -43,6 +43,11 @@ def with_accounts(pool: Pool, accounts: Accounts) -> Pool:
     return replace(pool, accounts=accounts, pin=pool.pin if kept else None)
 
 
+def with_account(pool: Pool, changed: Account) -> Pool:
+    """`pool` with `changed` in the place of the account with its id."""
+    return with_accounts(pool, tuple(changed if account.id == changed.id else account for account in pool.accounts))
+
+
 def over_accounts(change: Callable[[Accounts], Accounts]) -> Callable[[Pool], Pool]:
     """The change of a pool that `change` makes to its accounts."""
     return lambda pool: with_accounts(pool, change(pool.accounts))

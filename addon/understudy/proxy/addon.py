@@ -15,6 +15,7 @@ from mitmproxy.exceptions import CommandError, OptionsError
 from mitmproxy.proxy import layer
 
 from understudy.pool import edits
+from understudy.pool.account import Lane
 from understudy.pool.choose import candidates
 from understudy.pool.pool import Pool
 from understudy.proxy import refusals, views
@@ -23,10 +24,12 @@ from understudy.proxy.claim import Claim, Leave, Refuse, Verdict
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.guard import Guard, guard_of
 from understudy.proxy.layer import replaying
+from understudy.proxy.memory import Memory
 from understudy.proxy.messages import place_of, response_of
 from understudy.proxy.options import add_options, read_settings, turn_on_needs
 from understudy.proxy.roster import Roster
-from understudy.proxy.turn import Attempt, Turn
+from understudy.proxy.sharing import Sharing
+from understudy.proxy.turn import Attempt, Turn, Wait
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError
 from understudy.state.home import home
@@ -34,6 +37,7 @@ from understudy.state.quota import QuotaCache
 from understudy.state.tokens import TokenKeeper
 from understudy.wire.reply import Reply
 from understudy.wire.request import RequestRefused
+from understudy.wire.text import safe_text
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ class Understudy:
         self._store: AccountStore
         self._dispatcher: Dispatcher
         self._done_at_start: list[str] = []
+        self._sharing: Sharing
         self._ahead: Ahead
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -65,7 +70,8 @@ class Understudy:
         self._store = AccountStore(folder)
         keeper = TokenKeeper(self._store, settings.issuer)
         roster = Roster(self._store, QuotaCache(folder))
-        self._dispatcher = Dispatcher(settings, roster, keeper, Random())
+        self._dispatcher = Dispatcher(settings, roster, keeper, Memory(roster), Random())
+        self._sharing = Sharing(folder, self._dispatcher, self._guard.turns)
         self._ahead = Ahead(roster, self._store, keeper)
         self._guard.endings.append(self._dispatcher.end)
 
@@ -79,7 +85,8 @@ class Understudy:
     def running(self) -> None:
         """Says what will happen to requests, and which of mitmproxy's options were turned on for it."""
         loop = asyncio.get_running_loop()
-        for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh()):
+        self._sharing.begin()
+        for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh(), self._sharing.keep()):
             self._tasks.append(loop.create_task(work))
         self._dispatcher.roster.stir()
         end_at_hang_up(loop)
@@ -92,6 +99,7 @@ class Understudy:
             for task in self._tasks:
                 task.cancel()
             self._dispatcher.roster.write()
+            self._sharing.end()
 
     # Connections
 
@@ -120,7 +128,7 @@ class Understudy:
             else:
                 # Armed now, lifted by the last statement of `request`: whatever goes wrong in between, it stays.
                 flow.response = self._guard.refusal()
-                self._guard.turns.open(self._turn(flow))
+                self._guard.turns.open(self._turn(flow, fields))
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Prepares a claimed request's first attempt."""
@@ -133,11 +141,13 @@ class Understudy:
             except RequestRefused as refused:
                 turn.next = refused.reply
             except StateError as error:
-                turn.next = refusals.no_state(str(error))
-            if isinstance(turn.next, Reply):
+                turn.next, turn.told = refusals.no_state(str(error)), ()
+            if turn.released:
+                self._release(turn)
+            elif isinstance(turn.next, Reply):
                 turn.refused_as = refusals.code_of(turn.next)
                 flow.response = response_of(turn.next)
-            elif isinstance(turn.next, Attempt):
+            elif isinstance(turn.next, Attempt | Wait):
                 flow.response = None
 
     async def codex_attempt_ended(self, turn: Turn) -> None:
@@ -151,12 +161,21 @@ class Understudy:
         with _seam(turn.flow, turn):
             self._dispatcher.write_request(turn)
 
+    async def codex_waited(self, turn: Turn) -> None:
+        """Decides anew for a request that has waited for a limit to end."""
+        with _seam(turn.flow, turn):
+            await self._dispatcher.look_again(turn)
+
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """An answer is committed."""
         turn = self._guard.turns.get(flow)
         if turn is not None and turn.sent and turn.sent[-1].committed_at is not None:
-            with _seam():
-                self._dispatcher.committed(turn)
+            self.codex_committed(turn)
+
+    def codex_committed(self, turn: Turn) -> None:
+        """An answer is committed whose host had its head already."""
+        with _seam():
+            self._dispatcher.learner.committed(turn)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """A claimed request has been answered."""
@@ -224,12 +243,25 @@ class Understudy:
             return Refuse(refusals.not_replayable("its connection was opened while the script was not loaded"))
         return verdict
 
-    def _turn(self, flow: http.HTTPFlow) -> Turn:
+    def _turn(self, flow: http.HTTPFlow, fields: tuple[tuple[bytes, bytes], ...]) -> Turn:
         turn = Turn(flow, time.monotonic())
+        if self._dispatcher.settings.passthrough:
+            turn.kept = fields
         if flow.is_replay == "request":
             shown = flow.metadata.get(views.METADATA)
             turn.replayed_stream = shown.get("stream") if isinstance(shown, dict) else None
         return turn
+
+    def _release(self, turn: Turn) -> None:
+        """Lets a request go as it came: no account has its model, and the user wants the host's own key to pay."""
+        flow, request = turn.flow, turn.request
+        assert request is not None
+        flow.request.headers.fields = turn.kept
+        self._guard.turns.release(flow)
+        line = views.Line("", 0, None, "let go: no account has the model, so the program's own key pays", 0.0)
+        views.mark(flow, line, False, views.RELEASED)
+        logger.warning("understudy: %s asks for %s: %s", request.host_name, safe_text(turn.asked), line.reason)
+        flow.response = None
 
     def _refuse(self, flow: http.HTTPFlow, reply: Reply) -> None:
         flow.response = response_of(reply)
@@ -241,10 +273,11 @@ class Understudy:
         turn = self._guard.turns.close(flow)
         if turn is None:
             return
-        self._dispatcher.finished(turn)
+        self._dispatcher.learner.finished(turn)
         status = flow.response.status_code if flow.response else None
         line = views.last_line(turn, status, error, time.monotonic(), time.time())
-        served = error is None and turn.broken is None and status is not None and status < 400
+        committed = bool(turn.sent) and turn.sent[-1].committed_at is not None
+        served = error is None and turn.broken is None and committed and status is not None and status < 400
         shown = views.FAILED if turn.sent and not turn.given_up else views.REFUSED
         marker = views.SERVED if served else shown
         views.mark(flow, line, turn.relay_options.stream, marker)
@@ -257,10 +290,13 @@ class Understudy:
             return f"{calls} will be refused: the accounts cannot be read"
         if not accounts:
             return f"{calls} will be refused: the pool is empty. Add an account: {refusals.ADD_ACCOUNT}"
-        may_serve = candidates(accounts, self._dispatcher.pin())
-        if not may_serve:
-            return f"{calls} will be refused: codex_account names {settings.account!r}, and no account is called so"
-        return f"{calls} are carried out by {', '.join(account.label for account in may_serve)}"
+        rules = self._dispatcher.rules()
+        may_serve = candidates(accounts, rules.pin)
+        if not may_serve and rules.pin:
+            return f"{calls} will be refused: codex_account names {rules.pin.name!r}, and no account is called so"
+        free, paid = ([a.label for a in may_serve if (a.lane is lane)] for lane in (Lane.CODEX, Lane.PLATFORM))
+        carried = f"{calls} are carried out by {', '.join(free) or 'no ChatGPT account'}"
+        return f"{carried}; for money, where nobody else can: {', '.join(paid)}" if paid and rules.overflow else carried
 
 
 def end_at_hang_up(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,18 +1,17 @@
 """A request's attempts: mitmproxy's HTTP stream, taught to send a claimed request upstream more than once.
 
-This module, `stream` and `layer` hold the knowledge of mitmproxy's internals. What is not claimed goes mitmproxy's own
-way. Every attempt has a stream id of its own, so that the upstream connection sees a new request, and what is left of
-an abandoned one falls away by mitmproxy's rule for ids that it no longer knows.
+This module, `timed`, `waiting`, `stream` and `layer` hold the knowledge of mitmproxy's internals. What is not claimed
+goes mitmproxy's own way. Every attempt has a stream id of its own, so that the upstream connection sees a new request,
+and what is left of an abandoned one falls away by mitmproxy's rule for ids that it no longer knows.
 """
 
 import logging
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from mitmproxy import flow as mitmproxy_flow
-from mitmproxy.connection import Connection
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, context, events
 from mitmproxy.proxy.layers import http as http_layer
@@ -22,7 +21,6 @@ from mitmproxy.proxy.layers.http import (
     HttpErrorHook,
     HttpRequestHeadersHook,
     HttpResponseHeadersHook,
-    HttpStream,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -31,20 +29,17 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
     SendHttp,
 )
-from mitmproxy.proxy.layers.http._base import HttpEvent
 
 from understudy.proxy import refusals
 from understudy.proxy.claim import Leave, Refuse, Verdict
-from understudy.proxy.messages import place_of, response_of
-from understudy.proxy.turn import Attempt, SealRefused, Sent, Turn, Turns
+from understudy.proxy.messages import header_fields, place_of, response_of
+from understudy.proxy.timed import DeadlineReached, Parent, Steps, TimedStream
+from understudy.proxy.turn import Attempt, SealRefused, Sent, Turn, Wait
 from understudy.wire import outcome as outcomes
 from understudy.wire.outcome import Outcome
 from understudy.wire.reply import Reply
 
 logger = logging.getLogger(__name__)
-
-Steps = Generator[Any, Any, None]
-"""What a layer yields: commands; what it is sent: their replies."""
 
 HEADERS_TIMEOUT = 60.0
 """Seconds of silence before the response headers that count as a reset."""
@@ -65,40 +60,25 @@ class CodexAttemptEndedHook(commands.StartHook):
 
 
 @dataclass
-class DeadlineReached(HttpEvent):
-    """The time that a stream asked to be woken at has come. Streams check it against their clock."""
+class CodexWaitedHook(commands.StartHook):
+    """A wait has ended. The addon decides anew what is next, in `turn.next`."""
+
+    turn: Turn
 
 
-class Parent(Protocol):
-    """What a stream needs of its layer."""
+class AttemptStream(TimedStream):
+    """One request of a host, from its claim through its attempts.
 
-    turns: Turns
-    to_arm: bool
-    """A deadline has changed, and the timer with it."""
-
-    def register(self, stream: "AttemptStream") -> int:
-        """A new stream id for an attempt of `stream`."""
-        ...
-
-    def unsend(self, attempt_id: int, connection: Connection) -> bool:
-        """Takes back an attempt that was not sent yet. Whether there was something to take back."""
-        ...
-
-
-class AttemptStream(HttpStream):
-    """One request of a host, from its claim through its attempts. What an answer is worth is a subclass's matter."""
+    How it waits, and what an answer is worth, are subclasses' matters.
+    """
 
     def __init__(self, ctx: context.Context, stream_id: int, parent: Parent) -> None:
-        super().__init__(ctx, stream_id)
-        self._parent = parent
+        super().__init__(ctx, stream_id, parent)
         self._turns = parent.turns
         self._verdict: Verdict | None = None
         """On the names that the request came with, before any hook has seen it."""
         self._attempt_id: int | None = None
         self.turn: Turn | None = None
-        self._deadline: float | None = None
-        self.connecting: GetHttpConnection | None = None
-        """The connection that this stream waits for; it hears nothing else until it has it, no deadline either."""
 
     # Events
 
@@ -159,8 +139,11 @@ class AttemptStream(HttpStream):
     def make_server_connection(self) -> Generator[Any, Any, bool]:
         """Where mitmproxy would connect and send, a claimed request makes its first attempt instead.
 
-        What is ours by its names and was not claimed has no business here, whatever the hooks made of it.
+        One that was released, with nothing prepared for it, is forgotten: it was never ours. What is ours by its names
+        and was not claimed has no business here, whatever the hooks made of it.
         """
+        if self.turn is not None and self.turn.released and self.turn.next is None:
+            self.turn, self._verdict = None, Leave()
         if self.turn is not None:
             yield from self._follow(self.turn)
             return False
@@ -181,14 +164,16 @@ class AttemptStream(HttpStream):
     # Attempts
 
     def _follow(self, turn: Turn) -> Steps:
-        """Does what was decided: an attempt, now or later, or the last word."""
-        decided, turn.next = turn.next, None
+        """Does what was decided: an attempt, now or later, a wait, or the last word."""
+        decided, turn.next = None if turn.released else turn.next, None
         match decided:
             case Attempt(delay=delay) if delay > 0:
                 turn.next = replace(decided, delay=0.0)
-                self._wait_until(time.monotonic() + delay, self._state_waiting)
+                self._wait_until(time.monotonic() + delay, self._state_between)
             case Attempt():
                 yield from self._send(turn, decided)
+            case Wait(seconds):
+                yield from self._wait(turn, seconds)
             case Reply():
                 yield from self._answer(decided)
             case None:
@@ -197,7 +182,7 @@ class AttemptStream(HttpStream):
     def _send(self, turn: Turn, attempt: Attempt) -> Steps:
         """Connects, seals the token in on a copy, and sends the attempt."""
         started_at = time.monotonic()
-        turn.sent.append(Sent(attempt, started_at))
+        turn.sent.append(Sent(attempt, started_at, time.time()))
         turn.relay, turn.response_headers, self.flow.response = None, (), None
         provider = attempt.provider
         self.connecting = GetHttpConnection(
@@ -228,7 +213,7 @@ class AttemptStream(HttpStream):
         """Nothing was delivered: the addon learns the outcome and decides."""
         turn = self._claimed()
         yield from self._abandon_attempt()
-        self._wait_until(None, self._state_waiting)
+        self._wait_until(None, self._state_between)
         turn.sent[-1].outcome, turn.sent[-1].ended_at = outcome, time.monotonic()
         yield CodexAttemptEndedHook(turn)
         if (yield from self.check_killed(True)):
@@ -247,35 +232,27 @@ class AttemptStream(HttpStream):
                 yield SendHttp(RequestProtocolError(self._attempt_id, "cancelled", _CANCEL), self.context.server)
             yield from self._forget_attempt()
 
-    def _state_waiting(self, event: events.Event) -> Steps:
+    def _state_between(self, event: events.Event) -> Steps:
         """Between attempts there is nobody to hear from."""
         yield from ()
 
     # Time
-
-    @property
-    def deadline(self) -> float | None:
-        """Monotonic seconds at which this stream wants to be woken."""
-        return self._deadline
-
-    @deadline.setter
-    def deadline(self, deadline: float | None) -> None:
-        self._deadline = deadline
-        self._parent.to_arm = True
-
-    def _wait_until(self, deadline: float | None, state: Any) -> None:
-        self.server_state = state
-        self.deadline = deadline
 
     def _deadline_reached(self) -> Steps:
         now = time.monotonic()
         if self.deadline is None or now < self.deadline:
             return
         self.deadline = None
-        if self.server_state == self._state_waiting:
-            yield from self._follow(self._claimed())
+        if self.server_state == self._state_between:
+            yield from self._look_again(self._claimed())
         else:
             yield from self._overdue(now)
+
+    def _look_again(self, turn: Turn) -> Steps:
+        """Time has passed since it was decided what is next."""
+        yield CodexWaitedHook(turn)
+        if not (yield from self.check_killed(True)):
+            yield from self._follow(turn)
 
     # Ends
 
@@ -286,7 +263,7 @@ class AttemptStream(HttpStream):
             return
         yield from self._abandon_attempt()
         self.client_state = self.server_state = self.state_errored
-        self.deadline = None
+        self._sleep()
         self.flow.error = mitmproxy_flow.Error(event.message)
         yield HttpErrorHook(self.flow)
         self.flow.live = False
@@ -295,7 +272,7 @@ class AttemptStream(HttpStream):
     def check_killed(self, emit_error_hook: bool) -> Generator[Any, Any, bool]:
         killed = yield from super().check_killed(emit_error_hook)
         if killed and self.turn is not None:
-            self.deadline = None
+            self._sleep()
             yield from self._abandon_attempt()
             yield DropStream(self.stream_id)
         return killed
@@ -303,17 +280,24 @@ class AttemptStream(HttpStream):
     def _answer(self, reply: Reply) -> Steps:
         """The whole answer of the host at once: a reply of ours, or of the upstream, or a collected stream."""
         yield from self._abandon_attempt()
-        self.deadline = None
+        self._sleep()
         self.flow.response = response_of(reply)
         yield HttpResponseHeadersHook(self.flow)
         if not (yield from self.check_killed(True)):
             yield from self.send_response()
 
+    def send_response(self, already_streamed: bool = False) -> Steps:
+        """Adds what we tell the host ourselves to the head of every answer that goes out whole."""
+        if self.turn is not None and not already_streamed:
+            assert self.flow.response is not None
+            self.flow.response.headers.fields += header_fields(self.turn.told).fields
+        yield from super().send_response(already_streamed)
+
     def flow_done(self) -> Steps:
         if self.turn is None:
             yield from super().flow_done()
             return
-        self.deadline = None
+        self._sleep()
         # Streams are garbage that only the cycle collector finds: they should not hold on to what they carried.
         self.turn = None
         yield from super().flow_done()
@@ -323,7 +307,7 @@ class AttemptStream(HttpStream):
     def _give_up(self) -> Steps:
         """The last way out of a fault of ours: an error where the host has no answer yet, else the end of it."""
         yield from self._abandon_attempt()
-        self.deadline = None
+        self._sleep()
         if not self._delivering():
             self.client_state = self.state_done
             try:
@@ -342,10 +326,18 @@ class AttemptStream(HttpStream):
         assert self.turn is not None
         return self.turn
 
-    # What a subclass makes of an attempt's answer
+    # What a subclass makes of a wait, and of an attempt's answer
+
+    def _wait(self, turn: Turn, seconds: float) -> Steps:
+        """Waits, then has it decided anew what is next."""
+        raise AssertionError("a request that cannot wait")
+
+    def keep_alive(self) -> bytes:
+        """The sign of life that is due; counts it as sent, and says when the next is due."""
+        raise AssertionError("a request that cannot wait")
 
     def _overdue(self, now: float) -> Steps:
-        """The deadline of an attempt's state has come. `now`: monotonic seconds."""
+        """The deadline of a wait, or of an attempt's state, has come. `now`: monotonic seconds."""
         raise AssertionError("an attempt without an answer")
 
     def _upstream_failed(self, message: str) -> Steps:

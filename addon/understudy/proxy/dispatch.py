@@ -1,4 +1,4 @@
-"""Finds the account for every attempt of a claimed request, and lets the pool learn from how it ended."""
+"""Finds the account for every attempt of a claimed request, and decides what follows from how each ended."""
 
 import asyncio
 import logging
@@ -6,55 +6,69 @@ import time
 from dataclasses import replace
 from random import Random
 
-from mitmproxy import http
-
-from understudy import __version__
-from understudy.oauth.renewal import NeedsLogin, RefreshFailed, RefreshPending
-from understudy.pool.account import Account
-from understudy.pool.affinity import Affinity
-from understudy.pool.budget import RetryBudget
-from understudy.pool.choose import Cause, Exhausted, Obstacle, candidates, choose, obstacle
-from understudy.pool.health import block as with_block
-from understudy.pool.health import needs_login
-from understudy.pool.policy import Deliver, Move, Stay, block_for, draws_on_budget, next_move, obstacle_of, spent
-from understudy.pool.pool import Pin
+from understudy.pool.account import Account, Lane
+from understudy.pool.choose import Choice, Exhausted, Rules, choose, given_up
+from understudy.pool.obstacles import Obstacle, Why, early_try, standing_obstacle
+from understudy.pool.policy import (
+    MAX_ATTEMPTS,
+    Deliver,
+    Hop,
+    Move,
+    Stay,
+    code_of,
+    draws_on_budget,
+    next_move,
+    obstacle_of,
+    spent,
+)
+from understudy.pool.record import paid
+from understudy.pool.session import Session
+from understudy.pool.strategies import By
+from understudy.pool.waiting import worth_waiting
 from understudy.proxy import refusals
+from understudy.proxy.learning import Learner
+from understudy.proxy.memory import Memory
 from understudy.proxy.messages import fields
 from understudy.proxy.options import Settings
-from understudy.proxy.roster import Change, Roster
-from understudy.proxy.turn import Attempt, Sent, Turn
-from understudy.state.errors import StateError
-from understudy.state.refresher import LoginServer, tell_dead
-from understudy.state.tokens import PATIENCE, TokenKeeper
-from understudy.wire.jsontext import loads
+from understudy.proxy.preparer import Preparer
+from understudy.proxy.roster import Roster
+from understudy.proxy.standin import StandIns
+from understudy.proxy.turn import Attempt, Sent, Turn, Wait
+from understudy.state.refresher import LoginServer
+from understudy.state.tokens import TokenKeeper
 from understudy.wire.outcome import Kind, Outcome
-from understudy.wire.quota import Snapshot, from_headers, from_usage_limit
 from understudy.wire.relay import RelayOptions
 from understudy.wire.reply import Reply
-from understudy.wire.request import HostRequest, read_request, upstream_headers
-from understudy.wire.secret import Secret
+from understudy.wire.request import HostRequest, read_request, without_reasoning
+from understudy.wire.text import clock_time
 
 logger = logging.getLogger(__name__)
 
 LARGE_BODY = 512 * 1024
 """Bytes past which a request body is read in a thread, so that other hosts' streams do not wait for it."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at the pool while a request waits: limits are lifted early."""
+SPREAD = 0.5
+"""Seconds over which those that wait for the same reset are spread."""
 
 
 class Dispatcher:
     """One for the life of the addon; what it decides for a request is written into the request's turn."""
 
-    def __init__(self, settings: Settings, roster: Roster, keeper: TokenKeeper, random: Random) -> None:
+    def __init__(self, settings: Settings, roster: Roster, keeper: TokenKeeper, memory: Memory, random: Random) -> None:
         self.settings = settings
         self.roster = roster
         self.keeper = keeper
+        self.memory = memory
+        self.learner = Learner(roster, memory)
+        self._preparer = Preparer(settings, roster, keeper, memory, self.rules)
+        self._stand_ins = StandIns(settings, roster)
         self._random = random
-        self._affinity = Affinity()
-        self._budget = RetryBudget()
         self._told: set[tuple[str, str]] = set()
 
     def apply(self, settings: Settings) -> None:
         """New options, from the next request on."""
-        self.settings = settings
+        self.settings = self._preparer.settings = self._stand_ins.settings = settings
         self.keeper.server = LoginServer(settings.issuer, settings.route)
 
     async def end(self) -> None:
@@ -62,21 +76,37 @@ class Dispatcher:
         await self.keeper.drain()
         await asyncio.to_thread(self.roster.write)
 
+    def rules(self) -> Rules:
+        """How accounts are chosen now: this process's options, and the pool's pin where they name no account."""
+        rules = self.settings.rules
+        return rules if rules.pin else replace(rules, pin=self.roster.pool().pin)
+
+    def upcoming(self) -> str:
+        """What a new session's next request would use, and why; or why there is nobody."""
+        now = time.time()
+        standings = self.memory.standings(self.roster.accounts())
+        choice = choose(standings, Session(), now, self.rules(), self.memory.course)
+        if (until := worth_waiting(choice, now, self.settings.wait)) is not None:
+            return f"waits until {clock_time(until, now)}"
+        return str(choice) if isinstance(choice, Choice) else choice.words(now)
+
+    # What the stream asks
+
     async def prepare(self, turn: Turn) -> None:
-        """Reads the host's request and finds the account for its first attempt: `turn.next`.
+        """Reads the host's request and finds the account for its first attempt: `turn.next`; or lets the request go.
 
         Raises RequestRefused, with the reply, where the request cannot be carried out whoever does it.
         """
-        self._budget.request(time.monotonic())
-        request = await self._read(turn.flow)
-        if turn.replayed_stream is not None:
-            request = replace(request, stream=turn.replayed_stream)
-        self._tell_removed(request)
-        turn.request = request
-        turn.bound = self._bindings().account(request.session, time.monotonic())
+        self.memory.budget.request(time.monotonic())
+        turn.request = request = await self._read(turn)
         settings = self.settings
         turn.hold, turn.stall_timeout = settings.hold, settings.stall_timeout
         turn.relay_options = RelayOptions(request.stream, request.codex, settings.record, len(request.body))
+        self._stand_ins.begin(turn)
+        self.memory.recognise(turn, self.roster.pool(), time.time())
+        if turn.kept and not turn.flow.is_replay and self._is_nobodys(turn):
+            turn.released = True
+            return
         turn.next = await self._next(turn)
         self.write_request(turn)
 
@@ -88,33 +118,38 @@ class Dispatcher:
         sent = turn.sent[-1]
         outcome, account = sent.outcome, sent.attempt.account
         assert outcome is not None
-        move = next_move(outcome, turn.tried, self._random)
-        if draws_on_budget(outcome) and not isinstance(move, Deliver) and not self._budget.withdraw(time.monotonic()):
-            move = Deliver()
-        self._learn(turn, sent, outcome, move)
+        self.learner.counts(sent, outcome)
+        move = self._move(turn, outcome)
+        self.learner.failed(turn, sent, outcome, move)
         if isinstance(move, Deliver):
-            turn.next = outcome.reply
+            turn.next = await self._last_word(turn, outcome)
+            if turn.next is not outcome.reply:
+                self._name_refusal(turn)
         else:
             turn.passed_over[account.id] = obstacle_of(account.label, outcome)
             turn.next = await self._follow_up(turn, sent, move)
-            if isinstance(turn.next, Reply):
-                turn.given_up, turn.refused_as = True, refusals.code_of(turn.next)
+            self._name_refusal(turn)
+        sent.code = code_of(outcome, _made_of(move, turn.next, account))
         return _in_words(turn.next, account)
 
-    async def _follow_up(self, turn: Turn, sent: Sent, move: Move) -> Attempt | Reply:
-        """The attempt that `move` asks for, if the request may still make one, or the last word."""
-        if spent(turn.tried, time.monotonic() - turn.arrived_at, move):
-            return self._give_up(turn)
-        decided = await (self._again(turn, sent, move) if isinstance(move, Stay) else self._next(turn))
-        # A refresh on the way may have taken its time.
-        if isinstance(decided, Attempt) and spent((), time.monotonic() - turn.arrived_at, Stay(decided.delay)):
-            return self._give_up(turn)
-        return decided
+    async def look_again(self, turn: Turn) -> None:
+        """Decides anew for a request that has waited: limits that it has met may be over, others may have come up."""
+        if isinstance(turn.next, Attempt):
+            account = self.roster.known(turn.next.account.id)
+            if account is not None and self._may_stay(turn, account):
+                return
+            turn.next = await self._elsewhere(turn)
+        else:
+            turn.waiting += time.monotonic() - turn.waits_since
+            turn.passed_over = {i: met for i, met in turn.passed_over.items() if met.why is not Why.LIMIT}
+            turn.next = await self._next(turn)
+        self._name_refusal(turn)
+        self.write_request(turn)
 
     def write_request(self, turn: Turn) -> None:
         """Puts the attempt that comes next into the flow, with the placeholder where the token will be."""
-        attempt, request = turn.next, turn.request
-        if not isinstance(attempt, Attempt) or request is None:
+        attempt = turn.next
+        if not isinstance(attempt, Attempt):
             return
         provider, shown = attempt.provider, turn.flow.request
         shown.data.authority = provider.authority.encode() if shown.is_http2 else b""
@@ -122,158 +157,197 @@ class Dispatcher:
         shown.data.scheme = provider.scheme.encode()
         shown.data.host, shown.data.port = provider.host, provider.port
         shown.data.path = provider.responses_path.encode()
-        shown.data.content = request.body
+        shown.data.content = attempt.body
         shown.data.headers = attempt.head(shown, attempt.placeholder)
         shown.data.trailers = None
 
-    def committed(self, turn: Turn) -> None:
-        """An attempt's answer goes to the host: its account serves the session."""
-        sent, request = turn.sent[-1], turn.request
-        if request is None or request.session is None:
-            return
-        account_id = sent.attempt.account.id
-        bound = self._known(turn.bound)
-        # A session that only passed by stays bound; one whose account is limited or gone moves for good.
-        if bound is not None and ((met := obstacle(bound, time.time())) is None or met.cause is Cause.TROUBLE):
-            account_id = bound.id
-        self._bindings().bind(request.session, account_id, time.monotonic())
+    # The request
 
-    def finished(self, turn: Turn) -> None:
-        """The request has ended, whatever way."""
-        if turn.sent and turn.sent[-1].outcome is None:
-            account_id = turn.sent[-1].attempt.account.id
-            self.roster.used(account_id, time.time())
-            self.roster.learn(account_id, from_headers(turn.response_headers, time.time()))
-            for snapshot in turn.relay.snapshots if turn.relay else ():
-                self.roster.learn(account_id, snapshot)
-
-    def pin(self) -> Pin | None:
-        """The account that the user wants: this process's option, else what the pool says."""
-        return Pin(self.settings.account) if self.settings.account else self.roster.pool().pin
-
-    def _only(self) -> str:
-        """Why no other account may serve, for the host's user; empty where every one may."""
-        pin = self.pin()
-        if pin is None or pin.soft:
-            return ""
-        return refusals.BY_OPTION if self.settings.account else refusals.PINNED
-
-    def _bindings(self) -> Affinity:
-        return self._affinity.at(self.roster.pool().affinity_generation)
-
-    async def _read(self, flow: http.HTTPFlow) -> HostRequest:
+    async def _read(self, turn: Turn) -> HostRequest:
+        flow = turn.flow
         headers, content = fields(flow.request.headers), flow.request.raw_content or b""
-        if len(content) > LARGE_BODY:
-            return await asyncio.to_thread(read_request, headers, content)
-        return read_request(headers, content)
+        if self.settings.rules.overflow:
+            turn.came = (headers, content)
+        large = len(content) > LARGE_BODY
+        request = await asyncio.to_thread(read_request, headers, content) if large else read_request(headers, content)
+        if turn.replayed_stream is not None:
+            request = replace(request, stream=turn.replayed_stream)
+        self._tell_removed(request)
+        return request
 
-    async def _next(self, turn: Turn) -> Attempt | Reply:
-        """An attempt on the account that the pool chooses, or the reply that says why there is none."""
+    # What follows
+
+    def _move(self, turn: Turn, outcome: Outcome) -> Move:
+        may_retry = not self.memory.breaker.is_outage(time.time())
+        move = next_move(outcome, turn.tried, self._random, may_retry=may_retry)
+        draws = draws_on_budget(outcome) and not isinstance(move, Deliver)
+        if draws and not self.memory.budget.withdraw(time.monotonic()):
+            return Deliver()
+        if isinstance(move, Stay) and move.strip and not self._strip(turn, outcome):
+            return Deliver()
+        return move
+
+    def _strip(self, turn: Turn, outcome: Outcome) -> bool:
+        """Leaves out of the request the reasoning that the backend could not read. Whether there was any."""
+        assert turn.request is not None
+        body = without_reasoning(turn.request.body, outcome.items)
+        if body is not None:
+            turn.request = replace(turn.request, body=body)
+        return body is not None
+
+    async def _last_word(self, turn: Turn, outcome: Outcome) -> Attempt | Wait | Reply | None:
+        """The backend's own, unless there is another model to ask for."""
+        if outcome.kind is not Kind.NOT_ENTITLED:
+            return outcome.reply
+        if len(turn.tried) < MAX_ATTEMPTS and self._stand_ins.fall_back(turn):
+            return await self._next(turn)
+        return await self._stand_ins.refusal(turn)
+
+    async def _follow_up(self, turn: Turn, sent: Sent, move: Move) -> Attempt | Wait | Reply:
+        """The attempt that `move` asks for, if the request may still make one, or the last word."""
+        if spent(turn.tried, turn.age(), move):
+            return self._give_up(turn)
+        decided = await (self._again(turn, sent, move) if isinstance(move, Stay) else self._next(turn))
+        # A refresh on the way may have taken its time.
+        if isinstance(decided, Attempt) and spent((), turn.age(), Stay(decided.delay)):
+            return self._give_up(turn)
+        return decided
+
+    async def _next(self, turn: Turn) -> Attempt | Wait | Reply:
+        """An attempt on the account that the pool chooses, a wait for one, or the reply that says why there is none."""
         while True:
             now = time.time()
-            choice = choose(
-                self.roster.accounts(),
-                now,
-                bound=turn.bound,
-                pin=self.pin(),
-                passed_over=turn.passed_over | turn.late,
-            )
-            if isinstance(choice, Exhausted) and turn.late:
+            if self.memory.breaker.must_wait(turn.flow.id, now):
+                turn.told = ()  # No model serves.
+                return refusals.challenged()
+            choice = self._choose(turn)
+            if turn.late and (isinstance(choice, Exhausted) or choice.by.is_last_resort):
                 turn.late.clear()  # Nobody else is left: now it is worth the wait.
                 continue
             if isinstance(choice, Exhausted):
-                return refusals.no_account(choice, now, self._only())
-            attempt = await self._attempt(turn, choice)
-            if attempt is not None:
-                return attempt
+                if choice.by_entitlement and self._stand_ins.fall_back(turn):
+                    continue
+                return await self._nobody(turn, choice, now)
+            # What is left costs something, or is likely to fail: where somebody will be free soon, it need not be.
+            if wait := self._wait(turn, choice, now):
+                return wait
+            if await self._takes(turn, choice, now) and (made := await self._preparer.attempt(turn, choice)):
+                self.memory.breaker.sends(turn.flow.id)
+                return made
 
-    async def _again(self, turn: Turn, sent: Sent, move: Stay) -> Attempt | Reply:
+    def _choose(self, turn: Turn) -> Choice | Exhausted:
+        standings, rules = self.memory.standings(self.roster.accounts()), self.rules()
+        return choose(standings, self.memory.session(turn, rules), time.time(), rules, self.memory.course)
+
+    async def _takes(self, turn: Turn, choice: Choice, now: float) -> bool:
+        """What a choice takes before it may be used. False where another request has it; then that is an obstacle.
+
+        What all processes count by is timed as it is written: another one may have had its turn since `now`.
+        """
+        account = choice.account
+        if choice.by is By.EARLY and not await self.roster.claim(account.id, lambda a: early_try(a, time.time())):
+            met = next(met for met in choice.passed if met.label == account.label)
+            turn.passed_over[account.id] = replace(met, early=False)
+            return False
+        if choice.by is By.OVERFLOW:
+            return await self._spends(turn, account)
+        if choice.by is By.PROBE:
+            self.memory.breaker.probe(account.id, turn.flow.id)
+        elif choice.by.is_of_strategy and self.roster.known(turn.bound) is None:
+            self.memory.course = self.memory.course.after(account.id, now)
+        return True
+
+    async def _spends(self, turn: Turn, account: Account) -> bool:
+        """Counts a request that costs money. False, and an obstacle, where it may not."""
+        limit = self.settings.rules.overflow_limit
+        if turn.came is None:
+            turn.passed_over[account.id] = Obstacle(account.label, Why.OVERFLOW_OFF, "codex_overflow was off")
+            return False
+        if not await self.roster.claim(account.id, lambda a: paid(a, time.time(), limit)):
+            turn.passed_over[account.id] = Obstacle(account.label, Why.SPENT, "its paid requests of today are used up")
+            return False
+        logger.warning(
+            "understudy: no ChatGPT account can serve: %s carries out a request, and it costs money", account.label
+        )
+        return True
+
+    def _is_nobodys(self, turn: Turn) -> bool:
+        """Whether no account may use the model of a request, as far as is known, nor any that could stand in."""
+        assert turn.request is not None
+        models, asked = self.settings.models, turn.asked
+        return models.passes_through(asked) or (
+            not models.fallbacks(asked)
+            and isinstance(choice := self._choose(turn), Exhausted)
+            and choice.by_entitlement
+        )
+
+    async def _nobody(self, turn: Turn, exhausted: Exhausted, now: float) -> Wait | Reply:
+        """No account can serve: the host waits where it is worth it, or hears why."""
+        assert turn.request is not None
+        if exhausted.by_entitlement:
+            return await self._stand_ins.refusal(turn)
+        return self._wait(turn, exhausted, now) or self._refused(turn, exhausted, now)
+
+    def _wait(self, turn: Turn, found: Choice | Exhausted, now: float) -> Wait | None:
+        """A wait for the first limit to end, where that is worth it and the user wants to wait for so long."""
+        ends = worth_waiting(found, now, self.settings.wait - turn.waiting)
+        if ends is None:
+            return None
+        turn.waits_since = time.monotonic()
+        return Wait(min(LOOK_AGAIN, max(0.0, ends - now) + self._random.uniform(0, SPREAD)))
+
+    async def _again(self, turn: Turn, sent: Sent, move: Stay) -> Attempt | Wait | Reply:
         """Another attempt on the same account, or on the next where this one has no token to offer any more."""
         renewing = sent.attempt.token if move.renew else None
-        account = self._known(sent.attempt.account.id)
-        if account is None or obstacle(account, time.time()) is not None:
-            return await self._next(turn)
-        attempt = await self._attempt(turn, account, delay=move.delay, instead_of=renewing)
-        return attempt or await self._next(turn)
+        account = self.roster.known(sent.attempt.account.id)
+        if account is None or not self._may_stay(turn, account):
+            return await self._elsewhere(turn)
+        choice = replace(sent.attempt.choice, account=account)
+        if choice.by is By.OVERFLOW and not await self._spends(turn, account):
+            return await self._elsewhere(turn)
+        again = await self._preparer.attempt(turn, choice, delay=move.delay, instead_of=renewing)
+        return again or await self._elsewhere(turn)
 
-    async def _attempt(
-        self, turn: Turn, account: Account, *, delay: float = 0.0, instead_of: Secret | None = None
-    ) -> Attempt | None:
-        """An attempt on `account` with a fresh token; None, and the account passed over, where it has none."""
+    async def _elsewhere(self, turn: Turn) -> Attempt | Wait | Reply:
+        return self._give_up(turn) if spent(turn.tried, turn.age(), Hop()) else await self._next(turn)
+
+    def _may_stay(self, turn: Turn, account: Account) -> bool:
+        """Whether nothing has come up meanwhile that keeps the account from another attempt of this request."""
         assert turn.request is not None
-        if instead_of is None and account.tokens.access in turn.refused:
-            instead_of = account.tokens.access
-        now = time.time()
-        usable = instead_of is None and self.keeper.is_fresh(account, now)
-        patience = PATIENCE if not usable and self._others_can_serve(turn, account) else None
-        try:
-            if instead_of is not None:
-                account = await self.keeper.renew(account.id, instead_of, now, patience)
-            elif not usable:
-                account = await self.keeper.fresh(account.id, now, patience)
-        except NeedsLogin as error:
-            self.roster.stir()
-            turn.passed_over[account.id] = Obstacle(account.label, Cause.UNUSABLE, f"needs login ({error.reason})")
-            return None
-        except RefreshFailed as error:
-            met = turn.late if isinstance(error, RefreshPending) else turn.passed_over
-            met[account.id] = Obstacle(account.label, Cause.TROUBLE, f"no fresh token ({error.reason})")
-            return None
-        except StateError as error:
-            if patience is None:
-                raise
-            turn.passed_over[account.id] = Obstacle(account.label, Cause.TROUBLE, f"no fresh token ({error})")
-            return None
-        headers = upstream_headers(
-            turn.request,
-            account.account_id,
-            fedramp=account.fedramp,
-            turn_state=account.id == turn.bound,
-            version=__version__,
+        if account.lane is Lane.PLATFORM and not self.settings.rules.overflow:
+            return False
+        standing = replace(self.memory.standing(account), snapshot=None)
+        met = standing_obstacle(standing, turn.request.model, time.time())
+        return (
+            met is None
+            or met.why in (Why.COOLING, Why.BREAKER)
+            or (met.why is Why.LIMIT and turn.sent[-1].attempt.choice.by is By.EARLY)
         )
-        return Attempt(account, self.settings.backend, headers, account.tokens.access, delay)
 
-    def _others_can_serve(self, turn: Turn, account: Account) -> bool:
-        """Whether another account could carry the request out at once, with the token that it has."""
-        now, met = time.time(), turn.passed_over | turn.late | {account.id: None}
-        others = (other for other in candidates(self.roster.accounts(), self.pin()) if other.id not in met)
-        return any(obstacle(other, now) is None and other.tokens.expires_at > now for other in others)
+    # Last words
 
-    def _give_up(self, turn: Turn) -> Reply:
+    def _give_up(self, turn: Turn) -> Wait | Reply:
         """No attempt is left to this request, though there may be accounts that it has not met."""
         now = time.time()
-        left = {
-            account.id: turn.passed_over.get(account.id)
-            or obstacle(account, now)
-            or Obstacle(account.label, Cause.TROUBLE, "not asked: this request has used up its attempts")
-            for account in candidates(self.roster.accounts(), self.pin())
-        }
-        return refusals.no_account(Exhausted(tuple(left.values())), now, self._only())
+        standings, rules = self.memory.standings(self.roster.accounts()), self.rules()
+        left = given_up(standings, self.memory.session(turn, rules), now, rules)
+        wait = None if spent(turn.tried, turn.age(), Stay()) else self._wait(turn, left, now)
+        return wait or self._refused(turn, left, now)
 
-    def _learn(self, turn: Turn, sent: Sent, outcome: Outcome, move: Move) -> None:
-        """What the pool keeps of an outcome: the snapshot, a block, a login that is dead."""
-        account_id, now = sent.attempt.account.id, time.time()
-        self.roster.used(account_id, now)
-        self.roster.learn(account_id, _snapshot(turn, outcome, now))
-        found = block_for(outcome, move, now)
-        if outcome.kind is Kind.REVOKED:
-            self._bury(sent, outcome.reason, now)
-        elif found is not None and outcome.kind is Kind.UNAUTHORIZED:
-            self.roster.change(account_id, _if_still(sent, lambda account: with_block(account, found)))
-        elif found is not None:
-            self.roster.change(account_id, lambda account: with_block(account, found))
+    def _refused(self, turn: Turn, exhausted: Exhausted, now: float) -> Reply:
+        turn.told = ()  # No model serves.
+        return refusals.no_account(exhausted, now, self._only())
 
-    def _bury(self, sent: Sent, reason: str, now: float) -> None:
-        """The account's login is dead, unless it has a new one: said once, however many requests find it out."""
-        account_id = sent.attempt.account.id
-        before = self._known(account_id)
-        self.roster.change(account_id, _if_still(sent, lambda account: needs_login(account, reason, now)))
-        after = self._known(account_id)
-        if before and after and before.health is not after.health:
-            tell_dead(after, self.roster.accounts())
+    def _only(self) -> str:
+        """Why no other account may serve, for the host's user; empty where every one may."""
+        pin = self.rules().pin
+        if pin is None or pin.soft:
+            return ""
+        return refusals.BY_OPTION if self.settings.rules.pin else refusals.PINNED
 
-    def _known(self, account_id: str | None) -> Account | None:
-        return next((account for account in self.roster.accounts() if account.id == account_id), None)
+    def _name_refusal(self, turn: Turn) -> None:
+        if isinstance(turn.next, Reply):
+            turn.given_up, turn.refused_as = True, refusals.code_of(turn.next)
 
     def _tell_removed(self, request: HostRequest) -> None:
         for name in request.removed:
@@ -284,25 +358,19 @@ class Dispatcher:
                 )
 
 
-def _if_still(sent: Sent, change: Change) -> Change:
-    """`change` for an account that still has the token which the attempt was made with: a new login is not to blame."""
-    return lambda account: change(account) if account.tokens.access == sent.attempt.token else account
+def _made_of(move: Move, decided: Attempt | Wait | Reply | None, account: Account) -> Move:
+    """What has become of `move`: there may have been no attempt left, or nobody, or another account than meant."""
+    if isinstance(decided, Attempt):
+        return Stay() if decided.account.id == account.id else Hop()
+    return move if isinstance(decided, Wait) else Deliver()
 
 
-def _snapshot(turn: Turn, outcome: Outcome, now: float) -> Snapshot | None:
-    """What an answer that was not delivered says of the quota: in its head, or else in the body of a 429."""
-    if (found := from_headers(turn.response_headers, now)) is not None or outcome.kind is not Kind.USAGE_LIMIT:
-        return found
-    try:
-        return from_usage_limit(loads(outcome.reply.body if outcome.reply else b""), now)
-    except ValueError:
-        return None
-
-
-def _in_words(decided: Attempt | Reply | None, account: Account) -> str:
+def _in_words(decided: Attempt | Wait | Reply | None, account: Account) -> str:
     """What follows an attempt, for its line."""
+    if isinstance(decided, Wait):
+        return "waiting for a limit to end"
     if not isinstance(decided, Attempt):
         return "given to the host"
     if decided.account.id != account.id:
-        return f"replaced by {decided.account.label}"
+        return f"replaced by {decided.choice}"
     return f"tried again after {decided.delay:.1f} s" if decided.delay else "tried again"

@@ -22,7 +22,7 @@ from understudy.proxy.layer import teach_client_replay
 from understudy.proxy.messages import response_of, with_headers
 from understudy.proxy.names import is_local, names_of
 from understudy.proxy.options import chosen_by_user, default_of, read_hosts
-from understudy.proxy.turn import PLACEHOLDER, Attempt, Turns
+from understudy.proxy.turn import PLACEHOLDER, Attempt, Turns, Wait
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Guard:
             return
         try:
             turn = self.turns.get(flow)
-            prepared = turn is not None and isinstance(turn.next, Attempt)
+            prepared = turn is not None and isinstance(turn.next, Attempt | Wait)
             if prepared or (turn is None and not self.concerns(flow)):
                 return
         except BaseException as error:

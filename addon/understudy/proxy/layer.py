@@ -1,6 +1,6 @@
 """The replaying layer: `HttpLayer` with streams that can replay, and where it is put in mitmproxy's place.
 
-This module, `attempts` and `stream` hold the knowledge of mitmproxy's internals.
+This module, `timed`, `attempts`, `waiting` and `stream` hold the knowledge of mitmproxy's internals.
 """
 
 import itertools
@@ -13,11 +13,18 @@ from mitmproxy.addons import clientplayback
 from mitmproxy.connection import Connection
 from mitmproxy.options import Options
 from mitmproxy.proxy import commands, context, events, layer
-from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted, HttpLayer, HTTPMode, RegisterHttpConnection
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HTTPMode,
+    RegisterHttpConnection,
+    ResponseData,
+)
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 
-from understudy.proxy.attempts import HEADERS_TIMEOUT, AttemptStream, DeadlineReached, Steps
+from understudy.proxy.attempts import HEADERS_TIMEOUT
 from understudy.proxy.stream import ReplayingStream
+from understudy.proxy.timed import DeadlineReached, Steps, TimedStream
 from understudy.proxy.turn import Turns
 
 FIRST_ATTEMPT_ID = 2**40 + 1
@@ -46,7 +53,7 @@ class ReplayingLayer(HttpLayer):
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
-    def register(self, stream: AttemptStream) -> int:
+    def register(self, stream: TimedStream) -> int:
         """A new stream id for an attempt of `stream`."""
         attempt_id = next(self._attempt_ids)
         self.streams[attempt_id] = stream
@@ -58,6 +65,10 @@ class ReplayingLayer(HttpLayer):
             self.to_arm = True
             now = time.monotonic()
             for stream_id, stream in [*self._waiting()]:
+                if stream.keepalive_at is not None and stream.keepalive_at <= now:
+                    # Not through the stream, which may be deaf: it waits for hooks and connections.
+                    sign = ResponseData(stream_id, stream.keep_alive())
+                    yield from self.event_to_child(self.connections[self.context.client], sign)
                 if stream.deadline is not None and stream.deadline <= now:
                     yield from self._wake(stream_id, stream)
         else:
@@ -98,13 +109,13 @@ class ReplayingLayer(HttpLayer):
 
     def _waiting(self) -> Iterator[tuple[int, ReplayingStream]]:
         for stream_id, stream in self.streams.items():
-            if stream_id == stream.stream_id and isinstance(stream, ReplayingStream) and stream.deadline is not None:
+            if stream_id == stream.stream_id and isinstance(stream, ReplayingStream) and stream.due is not None:
                 yield stream_id, stream
 
     def _arm(self) -> Steps:
         """Asks for a wakeup where none is due in time. The layer takes it itself: a wakeup that is routed to a
         stream would keep that stream, and its flow, alive until it fires."""
-        due = min((stream.deadline or 0.0 for _, stream in self._waiting()), default=None)
+        due = min((stream.due or 0.0 for _, stream in self._waiting()), default=None)
         if due is None or any(at <= due for at in self._timers.values()):
             return
         timer = commands.RequestWakeup(max(0.0, due - time.monotonic()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -13,11 +13,22 @@ from mitmproxy.options import CONF_DIR, Options
 from mitmproxy.proxy import mode_specs
 
 from understudy.oauth.client import Route
+from understudy.pool.choose import Rules
+from understudy.pool.pool import Pin
+from understudy.pool.session import Isolation
+from understudy.pool.strategies import Strategy
 from understudy.state.errors import StateError
 from understudy.state.keychain import check_keychain
-from understudy.wire.provider import Provider, is_loopback, read_provider
+from understudy.wire.models import Models, read_models
+from understudy.wire.provider import Provider, is_loopback, read_platform, read_provider
 
-STRATEGIES = ("sticky",)
+CHOICES = {
+    "codex_strategy": tuple(strategy.value for strategy in Strategy),
+    "codex_isolate": tuple(isolation.value for isolation in Isolation),
+    "codex_unsupported": ("strict", "passthrough"),
+    "codex_overflow": ("off", "on"),
+}
+"""Options that take one of a few words."""
 LONGEST_WAIT = 86400
 """Seconds: the most that an option may ask to wait."""
 
@@ -38,8 +49,45 @@ OPTIONS = (
     Option("codex_backend", str, "https://chatgpt.com/backend-api/codex", "Where claimed requests are carried out."),
     Option("codex_issuer", str, "https://auth.openai.com", "The OAuth issuer that refreshes the accounts' tokens."),
     Option("codex_hosts", str, "api.openai.com", "Hosts whose Responses calls are claimed, separated by commas."),
-    Option("codex_strategy", str, "sticky", "How accounts are chosen. sticky: a session stays on its account."),
+    Option(
+        "codex_strategy",
+        str,
+        "sticky",
+        "Which account a new session gets. sticky: the one in use; drain: the first in order until it is used up; "
+        "round_robin: the next in turn; hybrid: the one that is placed best. A session stays on its account.",
+    ),
     Option("codex_account", str, "", "The label or id of the only account to use. Empty: any of the pool."),
+    Option(
+        "codex_isolate",
+        str,
+        "off",
+        "Which accounts a conversation may move to. off: all; workspace: personal ones among themselves, and those of "
+        "one workspace; account: none.",
+    ),
+    Option(
+        "codex_soft_quota",
+        int,
+        5,
+        "Percent of a window: an account with no more left gets no new session while another has more. 0: off.",
+    ),
+    Option("codex_wait", int, 0, "Seconds that a request may wait where every account is limited, if one recovers."),
+    Option(
+        "codex_models",
+        str,
+        "",
+        "Other models for those asked for, separated by commas. a=b: b in place of a; a>b>c: b, else c, where no "
+        "account has a; a=passthrough: see codex_unsupported. A name may end in *.",
+    ),
+    Option(
+        "codex_unsupported",
+        str,
+        "strict",
+        "A model that no account has. strict: the backend's words; passthrough: the request goes out as it came, and "
+        "the program's own key pays.",
+    ),
+    Option("codex_overflow", str, "off", "on: an API key in the pool serves, for money, where no ChatGPT account can."),
+    Option("codex_overflow_limit", int, 50, "Requests a day (UTC) that each API key in the pool may carry out."),
+    Option("codex_platform", str, "https://api.openai.com/v1", "Where the requests of API keys are carried out."),
     Option("codex_record", int, 1024 * 1024, "Bytes of a streamed answer to keep in its flow. 0: none."),
     Option("codex_hold", int, 5, "Seconds that a 200 may be held back, waiting for output, before it is committed."),
     Option(
@@ -70,12 +118,18 @@ class Settings:
     backend: Provider
     issuer: str
     hosts: frozenset[str]
-    account: str
     record: int
     hold: float
     stall_timeout: float
     keyring: bool | None
     """Whether tokens are to be in the keychain; None: the user has not said, and they stay where they are."""
+    rules: Rules
+    """How accounts are chosen, but for the pool's own pin."""
+    wait: float
+    models: Models
+    passthrough: bool
+    """Whether a model that no account has is let go under the host's own key."""
+    platform: Provider
     route: Route
     """How requests of our own go: through the proxy that upstream mode goes through, trusting what mitmproxy trusts."""
 
@@ -83,8 +137,7 @@ class Settings:
 def add_options(loader: Loader) -> None:
     """Registers all options with mitmproxy. Raises OptionsError where the user gave one a value of another type."""
     for option in OPTIONS:
-        choices = STRATEGIES if option.name == "codex_strategy" else None
-        loader.add_option(option.name, option.type, option.default, option.help, choices)
+        loader.add_option(option.name, option.type, option.default, option.help, CHOICES.get(option.name))
         try:
             loader.master.options.process_deferred()
         except exceptions.OptionsError as error:
@@ -121,19 +174,32 @@ def read_settings(options: Any) -> Settings:
     """The values in mitmproxy's `options`. Raises OptionsError, in words for the user, for the first that is wrong."""
     backend = _checked("codex_backend", read_provider, options.codex_backend)
     _checked("codex_issuer", read_provider, options.codex_issuer)
-    _checked("codex_strategy", read_strategy, options.codex_strategy)
-    _refuse_dangerous(options, backend)
+    for name, words in CHOICES.items():
+        _checked(name, partial(read_word, words), getattr(options, name))
+    platform = _checked("codex_platform", read_platform, options.codex_platform)
+    _refuse_dangerous(options, (backend, platform) if options.codex_overflow == "on" else (backend,))
     return Settings(
         backend=backend,
         issuer=options.codex_issuer.rstrip("/"),
         hosts=_checked("codex_hosts", read_hosts, options.codex_hosts),
-        account=options.codex_account,
-        record=_checked("codex_record", read_size, options.codex_record),
+        record=_checked("codex_record", read_count, options.codex_record),
         hold=_checked("codex_hold", read_seconds, options.codex_hold),
         stall_timeout=_checked("codex_stall_timeout", read_timeout, options.codex_stall_timeout),
         keyring=_checked("codex_keyring", read_keyring, options.codex_keyring)
         if chosen_by_user(options, "codex_keyring")
         else None,
+        rules=Rules(
+            strategy=Strategy(options.codex_strategy),
+            pin=Pin(options.codex_account) if options.codex_account else None,
+            isolation=Isolation(options.codex_isolate),
+            soft_quota=_checked("codex_soft_quota", read_percent, options.codex_soft_quota),
+            overflow=options.codex_overflow == "on",
+            overflow_limit=_checked("codex_overflow_limit", read_count, options.codex_overflow_limit),
+        ),
+        wait=_checked("codex_wait", read_seconds, options.codex_wait),
+        models=_checked("codex_models", read_models, options.codex_models),
+        passthrough=options.codex_unsupported == "passthrough",
+        platform=platform,
         route=Route(
             proxy=_upstream_proxy(options),
             trusted_ca=str(Path(trusted).expanduser()) if (trusted := options.ssl_verify_upstream_trusted_ca) else None,
@@ -141,9 +207,9 @@ def read_settings(options: Any) -> Settings:
     )
 
 
-def _refuse_dangerous(options: Any, backend: Provider) -> None:
+def _refuse_dangerous(options: Any, providers: Sequence[Provider]) -> None:
     for name, harm in _DANGEROUS.items():
-        harmless = name == "ssl_insecure" and is_loopback(backend.host)
+        harmless = name == "ssl_insecure" and all(is_loopback(provider.host) for provider in providers)
         if getattr(options, name, False) and not harmless:
             raise exceptions.OptionsError(f"{name} {harm}; unset it")
 
@@ -170,11 +236,25 @@ def read_hosts(text: str) -> frozenset[str]:
     return hosts
 
 
-def read_strategy(name: str) -> str:
-    """The name of a strategy. Raises ValueError for anything else."""
-    if name not in STRATEGIES:
-        raise ValueError(f"not a strategy: {name!r} (there is: {', '.join(STRATEGIES)})")
-    return name
+def read_word(words: Sequence[str], word: str) -> str:
+    """One of `words`. Raises ValueError for anything else."""
+    if word not in words:
+        raise ValueError(f"not understood: {word!r} (there is: {', '.join(words)})")
+    return word
+
+
+def read_percent(percent: int) -> int:
+    """0 to 100. Raises ValueError for anything else."""
+    if not 0 <= percent <= 100:
+        raise ValueError(f"out of range (0 to 100 percent): {percent}")
+    return percent
+
+
+def read_count(count: int) -> int:
+    """A number of things. Raises ValueError for a negative one."""
+    if count < 0:
+        raise ValueError(f"cannot be negative: {count}")
+    return count
 
 
 def read_seconds(seconds: int) -> int:
@@ -189,13 +269,6 @@ def read_timeout(seconds: int) -> int:
     if seconds == 0:
         raise ValueError("a timeout of 0 seconds would let nothing pass")
     return read_seconds(seconds)
-
-
-def read_size(size: int) -> int:
-    """A non-negative number of bytes. Raises ValueError for anything else."""
-    if size < 0:
-        raise ValueError(f"a number of bytes cannot be negative: {size}")
-    return size
 
 
 @lru_cache(maxsize=2)

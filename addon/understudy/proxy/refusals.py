@@ -1,12 +1,13 @@
 """What a host is told when its request is not carried out: one function a case, in OpenAI's shape."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from math import ceil
 
-from understudy.pool.choose import Exhausted, Obstacle
+from understudy.pool.choose import Exhausted
 from understudy.wire.reply import Reply, openai_error
-from understudy.wire.text import clock_time
+from understudy.wire.text import safe_text
 
 TYPE = "understudy_error"
 NO_ACCOUNT = "understudy_no_account"
@@ -27,20 +28,12 @@ def no_account(exhausted: Exhausted, now: float, only: str = "") -> Reply:
     if not exhausted.obstacles:
         message = f"Understudy has no ChatGPT account to carry out this request. Add one: {ADD_ACCOUNT}"
         return openai_error(503, message, type=NO_ACCOUNT, code=NO_ACCOUNT)
-    reasons = "; ".join(f"{o.label}: {_reason(o, now)}" for o in exhausted.obstacles)
+    reasons = exhausted.words(now, told=True)
     if not exhausted.by_limits:
         message = f"No ChatGPT account can carry out this request now ({reasons})."
         return openai_error(503, f"{message} {only or DETAILS}", type=NO_ACCOUNT, code=NO_ACCOUNT)
     message = f"The usage limit of every ChatGPT account that may serve has been reached ({reasons})."
     return _usage_limit(f"{message} {only}".rstrip(), exhausted, now)
-
-
-def _reason(obstacle: Obstacle, now: float) -> str:
-    return (
-        obstacle.reason
-        if obstacle.resets_at is None
-        else f"{obstacle.reason} until {clock_time(obstacle.resets_at, now)}"
-    )
 
 
 def code_of(reply: Reply) -> str:
@@ -50,6 +43,37 @@ def code_of(reply: Reply) -> str:
         return str(error["code"] or error["type"])
     except (ValueError, TypeError, KeyError):
         return "refused"
+
+
+def unentitled(model: str, models: Mapping[str, Sequence[str]], said: Reply | None) -> Reply:
+    """No account has the model: the backend's words where it has said any (`said`), and what the accounts do have.
+
+    `models`: by label, for the accounts that told.
+    """
+    words = f"The '{safe_text(model)}' model is not supported when using Codex with a ChatGPT account."
+    status, error = (said.status, _error_of(said)) if said else (400, {})
+    message = error.get("message")
+    there_is = "; ".join(f"{label}: {', '.join(names)}" for label, names in models.items())
+    told = f"{message if isinstance(message, str) else words}{f' Models there are: {there_is}.' if there_is else ''}"
+    error = {"type": "invalid_request_error", "param": "model", "code": "model_not_found"} | error | {"message": told}
+    return Reply(status, (("content-type", "application/json"),), json.dumps({"error": error}).encode())
+
+
+def _error_of(reply: Reply) -> dict[str, object]:
+    try:
+        error = json.loads(reply.body)["error"]
+    except (ValueError, TypeError, KeyError):
+        error = None
+    return {name: value for name, value in error.items() if value is not None} if isinstance(error, dict) else {}
+
+
+def challenged() -> Reply:
+    """Cloudflare has stopped a request a moment ago, and one is out to see if it lets the next pass."""
+    message = (
+        "Cloudflare stopped a request a moment ago, before it reached the backend. This concerns your network, not an "
+        "account. One request at a time tries whether it is over."
+    )
+    return openai_error(502, message, type="server_error", code="upstream_challenge")
 
 
 def no_state(why: str) -> Reply:

@@ -8,13 +8,17 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from understudy.pool.account import Account
 from understudy.pool.health import used
-from understudy.pool.pool import Accounts, Pool, over_accounts
+from understudy.pool.ledger import Figures
+from understudy.pool.pool import Accounts, Pool, over_accounts, with_account
 from understudy.proxy.messages import place_of
+from understudy.state import files
 from understudy.state.accounts import AccountStore
+from understudy.state.board import Board, SessionLine
 from understudy.state.errors import StateError
 from understudy.state.quota import QuotaCache
 from understudy.state.report import status_object
@@ -30,6 +34,15 @@ QUIET = 0.2
 """Seconds between two writes, so that a burst of answers costs one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the status shows of this proxy; None where it is not known yet, and stays as it was. See `QuotaCache`."""
+
+    figures: Mapping[str, Figures] | None = None
+    sessions: tuple[SessionLine, ...] | None = None
+    upcoming: str | None = None
+
+
 class Roster:
     """Reads are cheap and always current: a change by another process is seen by the file's status."""
 
@@ -39,9 +52,16 @@ class Roster:
         self._stored = Pool()
         self._pending: list[tuple[str, Change]] = []
         self._snapshots: dict[str, Snapshot] = {}
+        """What was learned here since the last write."""
+        self._figures: dict[str, Snapshot] = {}
+        """What is known of all accounts' quota."""
+        self._merging = threading.Lock()
+        """Held wherever one of the two is changed, or gone through: several threads do."""
+        self._shown = Shown()
         self._used: dict[str, float] = {}
         self.trouble = ""
         """Why the pool cannot be read or written, in words for the user; empty while it can."""
+        self._taken_in: files.Stamp | None = None
         self._settled = False
         """Whether the pool was written once by this process: so tokens come where `codex_keyring` wants them."""
         self._news = asyncio.Event()
@@ -61,6 +81,14 @@ class Roster:
         """All accounts, in the pool's order."""
         return self.pool().accounts
 
+    def known(self, account_id: str | None) -> Account | None:
+        """The account with our id, or None where there is none."""
+        return next((account for account in self.accounts() if account.id == account_id), None)
+
+    def snapshot(self, account_id: str) -> Snapshot | None:
+        """What was last seen of an account's quota, by any process."""
+        return self._figures.get(account_id)
+
     def change(self, account_id: str, change: Change) -> None:
         """Changes one account, at once for this process, soon for all."""
         self._pending.append((account_id, change))
@@ -75,6 +103,25 @@ class Roster:
         self._quota.sync(pool)
         return pool
 
+    async def claim(self, account_id: str, change: Callable[[Account], Account | None]) -> bool:
+        """Makes a change that one request alone may make, of all in all processes: whether this is the one. `change`
+        gives None where it is made already. False also where the pool cannot be written.
+        """
+        made: list[bool] = []
+
+        def once(pool: Pool) -> Pool:
+            account = next((account for account in pool.accounts if account.id == account_id), None)
+            changed = change(account) if account else None
+            made.append(changed is not None)
+            return pool if changed is None else with_account(pool, changed)
+
+        try:
+            await asyncio.to_thread(self._store.update, once)
+        except (StateError, OSError) as error:
+            self._complain(error)
+            return False
+        return made[-1]
+
     def used(self, account_id: str, now: float) -> None:
         """The account made an attempt at `now` (epoch seconds). The store has it once a minute, the cache at once."""
         self._used[account_id] = now
@@ -85,7 +132,15 @@ class Roster:
     def learn(self, account_id: str, snapshot: Snapshot | None) -> None:
         """Keeps what an answer said of the account's quota."""
         if snapshot is not None:
-            self._snapshots[account_id] = merge(self._snapshots.get(account_id), snapshot)
+            with self._merging:
+                self._snapshots[account_id] = merge(self._snapshots.get(account_id), snapshot)
+                self._figures[account_id] = merge(self._figures.get(account_id), snapshot)
+            self._news.set()
+
+    def show(self, shown: Shown) -> None:
+        """What the status is to show beside the accounts."""
+        if shown != self._shown:
+            self._shown = shown
             self._news.set()
 
     def stir(self) -> None:
@@ -106,7 +161,8 @@ class Roster:
     def write(self) -> bool:
         """Writes all changes and snapshots that are waiting. Where that fails it is logged once, and they wait on."""
         with self._writing:
-            pending, snapshots = list(self._pending), dict(self._snapshots)
+            with self._merging:
+                pending, snapshots = list(self._pending), dict(self._snapshots)
             try:
                 # Either raises where the pool cannot be read: it must not pass for an empty one.
                 change = over_accounts(_all(pending))
@@ -114,8 +170,17 @@ class Roster:
                 self._settled = True
                 del self._pending[: len(pending)]
                 pending = []
-                self._quota.record(snapshots.items(), tuple(map(self._used_last, pool.accounts)), pool.pin)
-                self._snapshots = {k: v for k, v in self._snapshots.items() if snapshots.get(k) is not v}
+                accounts, shown = tuple(map(self._used_last, pool.accounts)), self._shown
+                self._quota.record(
+                    snapshots.items(),
+                    accounts,
+                    pool.pin,
+                    figures=shown.figures,
+                    sessions=shown.sessions,
+                    upcoming=shown.upcoming,
+                )
+                with self._merging:
+                    self._snapshots = {k: v for k, v in self._snapshots.items() if snapshots.get(k) is not v}
             except (StateError, OSError) as error:
                 self._complain(error)
                 return False
@@ -127,9 +192,20 @@ class Roster:
             self.trouble = ""
             return True
 
+    def take_in(self) -> None:
+        """Takes in what other processes, and earlier ones, have seen of the accounts' quota. Blocking file work."""
+        stamp = files.stamp(self._quota.path)
+        if stamp != self._taken_in:
+            self._taken_in = stamp
+            for entry in self._quota.read() or ():
+                if entry.snapshot is None:
+                    continue
+                with self._merging:
+                    self._figures[entry.id] = merge(entry.snapshot, self._figures.get(entry.id, entry.snapshot))
+
     def status(self) -> dict[str, object]:
         """What `understudy status --json` prints, as of the last write."""
-        return status_object(self._quota.read() or (), time.time())
+        return status_object(self._quota.board() or Board(), time.time())
 
     def _used_last(self, account: Account) -> Account:
         last = self._used.get(account.id)

@@ -1,8 +1,10 @@
 """The replaying stream: what becomes of an attempt's answer on its way to the host.
 
-waiting -> headers -> held -> relayed -> (done)      a 200: held until it shows output, then passed on
+between -> headers -> held -> relayed -> (done)      a 200: held until it shows output, then passed on
                    -> refused -> (decision)          any other status: its body is read, then it is decided
-any of these       -> (decision) -> waiting | done   reset, stall, early failure: another attempt, or the last word
+any of these       -> (decision) -> between | waiting | done
+                                                     reset, stall, early failure: another attempt, a wait for an
+                                                     account, or the last word
 """
 
 import time
@@ -11,21 +13,17 @@ from dataclasses import replace
 from mitmproxy import http
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events
-from mitmproxy.proxy.layers.http import (
-    HttpResponseHeadersHook,
-    ResponseData,
-    ResponseEndOfMessage,
-    ResponseHeaders,
-    SendHttp,
-)
+from mitmproxy.proxy.layers.http import ResponseData, ResponseEndOfMessage, ResponseHeaders, SendHttp
 
 from understudy.proxy import refusals
-from understudy.proxy.attempts import HEADERS_TIMEOUT, AttemptStream, Steps
+from understudy.proxy.attempts import HEADERS_TIMEOUT
 from understudy.proxy.messages import fields, header_fields, with_headers
+from understudy.proxy.timed import Steps
 from understudy.proxy.turn import Turn
+from understudy.proxy.waiting import WaitingStream
 from understudy.wire import outcome as outcomes
 from understudy.wire.coding import StreamDecoder
-from understudy.wire.relay import EVENT_STREAM, Relay, content_coding, is_event_stream
+from understudy.wire.relay import Relay, content_coding, is_event_stream
 from understudy.wire.reply import Reply
 from understudy.wire.response import host_headers
 from understudy.wire.text import safe_text
@@ -40,8 +38,8 @@ MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error's body that are read."""
 
 
-class ReplayingStream(AttemptStream):
-    """An answer's way to the host. The base class calls `server_state` with every event of an attempt."""
+class ReplayingStream(WaitingStream):
+    """An answer's way to the host. The base classes call `server_state` with every event of an attempt."""
 
     _error_body: StreamDecoder | None = None
     _opened_at = _last_byte = 0.0
@@ -65,7 +63,7 @@ class ReplayingStream(AttemptStream):
         self._last_byte = self._opened_at = now = time.monotonic()
         try:
             if is_event_stream(response.status_code, headers):
-                turn.relay = Relay(turn.relay_options, content_coding(headers))
+                turn.relay = Relay(replace(turn.relay_options, errors=turn.errors), content_coding(headers))
                 self._wait_until(self._held_until(turn), self._state_held)
             else:
                 self._error_body = StreamDecoder(content_coding(headers))
@@ -102,7 +100,9 @@ class ReplayingStream(AttemptStream):
         self.response_body_buf.clear()
         self.flow.response.data.content = body
         status = self.flow.response.status_code
-        yield from self._attempt_ended(outcomes.from_response(status, turn.response_headers, body, time.time()))
+        yield from self._attempt_ended(
+            outcomes.from_response(status, turn.response_headers, body, time.time(), turn.errors)
+        )
 
     def _state_held(self, event: events.Event) -> Steps:
         """A 200 that has not shown output yet: still replayable."""
@@ -115,7 +115,7 @@ class ReplayingStream(AttemptStream):
             yield from self._attempt_ended(outcomes.transport(f"an answer that cannot be read ({error})"))
             return
         if relay.failure is not None:
-            outcome = outcomes.from_failure(relay.failure, turn.response_headers, time.time())
+            outcome = outcomes.from_failure(relay.failure, turn.response_headers, time.time(), turn.errors)
             if outcome is not None:
                 yield from self._attempt_ended(outcome)
                 return
@@ -125,7 +125,7 @@ class ReplayingStream(AttemptStream):
         if relay.committed:
             yield from self._commit(opening)
         elif self._attempt_id is None:
-            yield from self._attempt_ended(outcomes.transport("the answer ended before it began"))
+            yield from self._attempt_ended(outcomes.empty())
 
     def _commit(self, opening: bytes) -> Steps:
         """The first event goes to the host. From here on nothing is replayed."""
@@ -133,16 +133,8 @@ class ReplayingStream(AttemptStream):
         turn.sent[-1].committed_at = time.monotonic()
         self._wait_until(None, self._state_relayed)
         if turn.relay_options.stream:
-            assert self.flow.response is not None
-            self.flow.response.headers.setdefault("content-type", EVENT_STREAM)
-            if self.flow.response.http_version == "HTTP/1.0":
-                self.flow.response.http_version = "HTTP/1.1"
-            if not self.flow.request.is_http2 and self.flow.request.http_version != "HTTP/1.0":
-                self.flow.response.headers["transfer-encoding"] = "chunked"
-            yield HttpResponseHeadersHook(self.flow)
-            if (yield from self.check_killed(True)):
+            if (yield from self._begin(turn)):
                 return
-            yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
             if opening:
                 yield SendHttp(ResponseData(self.stream_id, opening), self.context.client)
         if relay.terminal is not None or self._attempt_id is None:
@@ -187,7 +179,7 @@ class ReplayingStream(AttemptStream):
         """Ends the host's answer, in order or with the event that says that it broke."""
         turn, relay = self._claimed(), self._relay()
         yield from self._abandon_attempt()
-        self.deadline = None
+        self._sleep()
         # Once the last event is here the answer is whole, however its connection ends.
         whole = relay.terminal is not None
         broken = None if whole else broken or "the backend ended the answer before it was complete"
@@ -198,9 +190,7 @@ class ReplayingStream(AttemptStream):
             end = relay.cut(f"The answer broke off: {broken}.")
             yield SendHttp(ResponseData(self.stream_id, end), self.context.client)
         turn.broken = broken
-        assert self.flow.response is not None
-        self.flow.response.data.content = relay.recorded
-        yield from self.send_response(already_streamed=True)
+        yield from self._end_stream(turn, relay.recorded)
 
     def _collected(self, relay: Relay, broken: str | None) -> Reply:
         turn = self._claimed()
@@ -208,7 +198,7 @@ class ReplayingStream(AttemptStream):
         if broken is not None:
             return refusals.broken_off(broken)
         try:
-            reply = relay.collected()
+            reply = relay.collected(time.time())
         except ValueError as error:
             turn.broken = str(error)
             return refusals.broken_off(str(error))
@@ -219,7 +209,9 @@ class ReplayingStream(AttemptStream):
 
     def _overdue(self, now: float) -> Steps:
         turn, state = self._claimed(), self.server_state
-        if state == self._state_refused:
+        if state == self._state_waiting:
+            yield from super()._overdue(now)
+        elif state == self._state_refused:
             yield from self._refused_in_full()
         elif state == self._state_held:
             yield from self._held_long_enough(turn, now)

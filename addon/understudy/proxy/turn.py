@@ -1,5 +1,7 @@
 """A claimed request while it lives: what the hooks prepare for it and what its stream reads."""
 
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -7,11 +9,13 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 from mitmproxy.connection import Server
 
-from understudy.pool.account import Account
-from understudy.pool.choose import Obstacle
+from understudy.pool.account import Account, Lane
+from understudy.pool.choose import Choice
+from understudy.pool.obstacles import Obstacle
 from understudy.pool.policy import Tried
-from understudy.proxy.claim import Verdict
+from understudy.proxy.claim import Leave, Verdict
 from understudy.proxy.messages import header_fields, with_headers
+from understudy.wire.errors import ErrorMap
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.provider import Provider, is_loopback
 from understudy.wire.relay import Relay, RelayOptions
@@ -19,6 +23,7 @@ from understudy.wire.reply import Headers, Reply
 from understudy.wire.request import HostRequest
 from understudy.wire.secret import Secret
 from understudy.wire.text import is_token
+from understudy.wire.usage import Usage
 
 PLACEHOLDER = "Bearer understudy:"
 """What stands in a flow in the token's place, followed by the account's label."""
@@ -32,12 +37,18 @@ class SealRefused(Exception):
 class Attempt:
     """One upstream call, ready to be sent: the account, its token, the headers and where they go."""
 
-    account: Account
+    choice: Choice
     provider: Provider
     headers: Headers
     token: Secret
+    body: bytes = field(repr=False)
     delay: float = 0.0
     """Seconds to wait before it is sent."""
+
+    @property
+    def account(self) -> Account:
+        """Whose token it carries."""
+        return self.choice.account
 
     @property
     def placeholder(self) -> str:
@@ -54,6 +65,8 @@ class Attempt:
         if request.headers.get("authorization") != self.placeholder:
             raise SealRefused("its authorization was changed after it was prepared")
         aim = (request.method, request.scheme, request.host, request.port, request.path)
+        if provider.rules.account_fields is (self.account.lane is Lane.PLATFORM):
+            raise SealRefused("its account is another provider's")
         if aim != ("POST", provider.scheme, provider.host, provider.port, provider.responses_path):
             raise SealRefused("its destination was changed after it was prepared")
         if connection.address is None or connection.address[:2] != (provider.host, provider.port):
@@ -75,15 +88,26 @@ class Attempt:
         return header_fields(named)
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No account can serve now, and one can soon: the request waits, and is decided anew after `seconds`."""
+
+    seconds: float
+
+
 @dataclass(slots=True)
 class Sent:
     """An attempt that was sent: when (monotonic seconds), and how it ended."""
 
     attempt: Attempt
     at: float
+    epoch: float
+    """The same in epoch seconds."""
     outcome: Outcome | None = None
     """How it ended, where nothing was delivered."""
     ended_at: float | None = None
+    code: str = ""
+    """What followed and why, for machines."""
     committed_at: float | None = None
 
     @property
@@ -102,7 +126,7 @@ class Turn:
     replayed_stream: bool | None = None
     """Where the flow is replayed by the user: whether the original asked for a stream."""
     request: HostRequest | None = None
-    next: Attempt | Reply | None = None
+    next: Attempt | Wait | Reply | None = None
     """What the stream does next. None: nothing was decided, so the host is refused."""
     sent: list[Sent] = field(default_factory=list)
     response_headers: Headers = ()
@@ -119,10 +143,47 @@ class Turn:
     """By account id: whose refresh was not waited for, because another account could serve meanwhile."""
     bound: str | None = None
     """The id of the account that the session belonged to when the request came in."""
+    owner: str | None = None
+    """The same, however long ago that was."""
+    maker: str | None = None
+    """The id of the account that answered the session last, also where the user has switched accounts since."""
+    turn_owner: str | None = None
+    """The id of the account that gave the turn state which the request carries."""
+    usage: Usage | None = None
+    """The tokens of the answer, once it is whole."""
+    move_cost: int = 0
+    """Input tokens that were not in the cache because the session has moved."""
+    came: tuple[Headers, bytes] | None = field(default=None, repr=False)
+    """The request's fields and body as they came, where another provider may have to be asked."""
+    kept: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    """The request's fields as they came, credentials among them: for a request that is let go."""
+    asked: str = ""
+    """The model that the host has asked for."""
+    fallen: set[str] = field(default_factory=set)
+    """The models that were asked for in its place."""
+    waiting: float = 0.0
+    """Seconds that the request has waited for a limit to end."""
+    waits_since: float = 0.0
+    """Monotonic seconds at which it began to wait, the latest time."""
     relay_options: RelayOptions = field(default_factory=RelayOptions)
     """How the answer is passed on."""
     hold: float = 0.0
     stall_timeout: float = 0.0
+    opened: bool = False
+    """The head of the answer has gone to the host, which waits: replay is allowed until the first event."""
+    told: Headers = ()
+    """Header fields of our own for the host, beside those of the answer."""
+    released: bool = False
+    """Let go before anything was prepared: its own credentials are back on it, and mitmproxy sends it as it is."""
+
+    @property
+    def errors(self) -> ErrorMap:
+        """What the errors of the latest attempt's provider mean."""
+        return self.sent[-1].attempt.provider.rules.errors
+
+    def age(self) -> float:
+        """Seconds since the request came in, without those for which it has waited for a limit to end."""
+        return time.monotonic() - self.arrived_at - self.waiting
 
     @property
     def tried(self) -> tuple[Tried, ...]:
@@ -147,6 +208,16 @@ class Turns:
 
     def __len__(self) -> int:
         return len(self._alive)
+
+    def running(self) -> Counter[str]:
+        """How many requests each account, by its id, is carrying out."""
+        last = (turn.sent[-1] for turn in self._alive.values() if turn.sent)
+        return Counter(sent.attempt.account.id for sent in last if sent.outcome is None)
+
+    def release(self, flow: http.HTTPFlow) -> None:
+        """The flow is let go: it is ours no more."""
+        self._alive.pop(flow.id, None)
+        self._seated[flow] = Leave()
 
     def seat(self, flow: http.HTTPFlow, verdict: Verdict) -> None:
         """A replaying stream carries this flow, which may be claimed. `verdict`: by its names as the host sent them."""

@@ -6,9 +6,11 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.flow import Error
 
+from understudy.pool.strategies import By
 from understudy.proxy.turn import Sent, Turn
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.text import clock_time
+from understudy.wire.usage import Usage
 
 METADATA = "understudy"
 """The key in `flow.metadata`: plain values only, so that `-w`, HAR and mitmweb can write them."""
@@ -16,6 +18,7 @@ METADATA = "understudy"
 SERVED = ":green_circle:"
 FAILED = ":red_circle:"
 REFUSED = ":no_entry_sign:"
+RELEASED = ":money_with_wings:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,24 @@ class Line:
     reason: str
     seconds: float
     then: str = ""
-    """What followed: `replaced by home`, `tried again`, or nothing."""
+    """What followed: `replaced by home (first in order)`, `tried again`, or nothing."""
+    by: By | None = None
+    """Why the account was chosen."""
+    code: str = ""
+    """What followed and why, for machines."""
+    usage: Usage | None = None
+    move_cost: int = 0
+    """Input tokens that had to be read anew because the session has come from another account."""
 
     def __str__(self) -> str:
-        parts = [self.account or "refused"]
+        parts = [f"{self.account} ({self.by.words})" if self.by else self.account or "refused"]
         if self.attempt:
             parts.append(f"attempt {self.attempt}")
         parts.append(f"{self.status or ''} {self.reason}".strip())
+        if self.usage:
+            parts.append(f"{self.usage.cached_tokens} of {self.usage.input_tokens} input tokens cached")
+        if self.move_cost:
+            parts.append(f"{self.move_cost} lost by the move")
         if self.then:
             parts.append(self.then)
         return f"understudy: {', '.join(parts)}"
@@ -48,6 +62,11 @@ class Line:
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
             "then": self.then,
+            "chosen_by": self.by.value if self.by else None,
+            "code": self.code,
+            "input_tokens": self.usage.input_tokens if self.usage else None,
+            "cached_tokens": self.usage.cached_tokens if self.usage else None,
+            "move_cost": self.move_cost,
             "stream": stream,
         }
 
@@ -66,7 +85,8 @@ def failed_line(turn: Turn, sent: Sent, then: str, now: float) -> Line:
     number = turn.sent.index(sent) + 1
     # What came over the wire: a failure within a 200 is a 200, whatever it means.
     status = turn.flow.response.status_code if turn.flow.response else None
-    return Line(sent.attempt.account.label, number, status, reason(outcome, now), sent.ended_at - sent.at, then)
+    choice, seconds = sent.attempt.choice, sent.ended_at - sent.at
+    return Line(choice.account.label, number, status, reason(outcome, now), seconds, then, by=choice.by, code=sent.code)
 
 
 def last_line(turn: Turn, status: int | None, error: str | None, ended_at: float, now: float) -> Line:
@@ -78,7 +98,18 @@ def last_line(turn: Turn, status: int | None, error: str | None, ended_at: float
         return Line("", 0, status, error or turn.refused_as, ended_at - turn.arrived_at)
     sent = turn.sent[-1]
     said = error or turn.broken or ("ok" if sent.outcome is None else reason(sent.outcome, now))
-    return Line(sent.attempt.account.label, len(turn.sent), status, said, ended_at - sent.at)
+    choice = sent.attempt.choice
+    return Line(
+        choice.account.label,
+        len(turn.sent),
+        status,
+        said,
+        ended_at - sent.at,
+        by=choice.by,
+        code=sent.code,
+        usage=turn.usage,
+        move_cost=turn.move_cost,
+    )
 
 
 def attempt_flow(turn: Turn, line: Line, epoch: float) -> http.HTTPFlow:

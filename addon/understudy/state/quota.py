@@ -3,88 +3,101 @@
 It is a cache: whatever is wrong with it costs a few figures until the next answer, and is never an error.
 """
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from understudy.pool.account import Account, Health
+from understudy.pool.account import Account
+from understudy.pool.ledger import Figures
 from understudy.pool.pool import Pin, Pool, pin_of
 from understudy.state import files
+from understudy.state.board import Board, Entry, SessionLine, decode, encode
 from understudy.state.errors import StateError
-from understudy.wire.jsontext import loads
-from understudy.wire.numbers import END_OF_TIME
-from understudy.wire.quota import Credits, Snapshot, Source, Window, merge
+from understudy.state.history import HistoryFile
+from understudy.wire.quota import Snapshot, merge
 
-VERSION = 1
+MOST_SESSIONS = 20
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An account as the status knows it. Times in epoch seconds. `snapshot`: None until an answer brought figures."""
-
-    id: str
-    label: str
-    plan: str
-    enabled: bool
-    health: Health
-    health_reason: str
-    blocked_until: float | None
-    block_reason: str
-    last_used_at: float | None
-    snapshot: Snapshot | None = None
-    pinned: str = ""
-    """`hard` or `soft` where the user has pinned the account."""
-
-
 class QuotaCache:
-    """`quota.json` in the folder `home`. Blocking file work; may be used from several threads."""
+    """`quota.json` in the folder `home`, and the history beside it. Blocking file work; may be used from several
+    threads.
+    """
 
     def __init__(self, home: Path) -> None:
         self.path = home / "quota.json"
+        self.history = HistoryFile(home)
 
     def read(self) -> tuple[Entry, ...] | None:
         """The accounts in the pool's order, or None where the cache is missing or, with a warning, unreadable."""
+        board = self.board()
+        return None if board is None else board.entries
+
+    def board(self) -> Board | None:
+        """As `read`, with what there is beside the accounts."""
         try:
             content = files.read(self.path)
-            return None if content is None else _decode(content.data)
+            return None if content is None else decode(content.data)
         except (StateError, ValueError) as error:
             logger.warning("understudy: the figures in %s are left aside: %s", self.path, error)
             return None
 
     def record(
-        self, snapshots: Iterable[tuple[str, Snapshot]], accounts: tuple[Account, ...], pin: Pin | None = None
+        self,
+        snapshots: Iterable[tuple[str, Snapshot]],
+        accounts: tuple[Account, ...],
+        pin: Pin | None = None,
+        *,
+        figures: Mapping[str, Figures] | None = None,
+        sessions: Sequence[SessionLine] | None = None,
+        upcoming: str | None = None,
+        failed: Mapping[str, float] | None = None,
     ) -> None:
         """Brings the cache up to date: `accounts` and `pin` are the pool's, `snapshots` what was learned since, by
         account id.
 
+        What only the proxy knows stays as it was where it is None: what answers have used, `figures` by account id and
+        `sessions` with the latest first, and `upcoming`, what a new session's next request would use; of that nothing
+        stays where another account, pin or block may have changed it. `failed`: when the usage endpoint gave no
+        figures, by account id, in epoch seconds.
+
         An account that is not in the pool (any more) is not brought back by a late snapshot. Raises StateError where
         the cache cannot be written.
         """
+        learned = list(snapshots)
         with files.locked(self.path):
-            old = self.read()
-            known = {entry.id: entry for entry in old or ()}
-            entries = {account.id: _entry(account, known.get(account.id), pin) for account in accounts}
-            for account_id, snapshot in snapshots:
-                entry = entries.get(account_id)
-                if entry is not None:
+            board = self.board()
+            old = board or Board()
+            known = {entry.id: entry for entry in old.entries}
+            entries = {account.id: entry_of(account, known.get(account.id), pin) for account in accounts}
+            for account_id, snapshot in learned:
+                if (entry := entries.get(account_id)) is not None:
                     entries[account_id] = replace(entry, snapshot=merge(entry.snapshot, snapshot))
-            new = tuple(entries.values())
-            if new != old:
-                files.write(self.path, _encode(new), durable=False)
+            shown = tuple(_with_news(entry, figures or {}, failed or {}) for entry in entries.values())
+            new = Board(
+                entries=shown,
+                sessions=old.sessions if sessions is None else tuple(sessions[:MOST_SESSIONS]),
+                upcoming=_still(old, shown) if upcoming is None else upcoming,
+            )
+            if new != board:
+                files.write(self.path, encode(new), durable=False)
+        self.history.note({name: seen for name, seen in learned if name in entries}, entries.keys())
 
-    def sync(self, pool: Pool, snapshots: Iterable[tuple[str, Snapshot]] = ()) -> None:
+    def sync(
+        self, pool: Pool, snapshots: Iterable[tuple[str, Snapshot]] = (), failed: Mapping[str, float] | None = None
+    ) -> None:
         """As `record`, for whoever has done what matters and must not be told otherwise: trouble is logged."""
         try:
-            self.record(snapshots, pool.accounts, pool.pin)
+            self.record(snapshots, pool.accounts, pool.pin, failed=failed)
         except StateError as error:
             logger.warning("understudy: `understudy status` does not show this yet: %s", error)
 
 
-def _entry(account: Account, known: Entry | None, pin: Pin | None) -> Entry:
+def entry_of(account: Account, known: Entry | None, pin: Pin | None) -> Entry:
+    """An account as it is now. `known`: what the cache has of it; `pin`: the pool's."""
     used = [at for at in (account.last_used_at, known.last_used_at if known else None) if at is not None]
     return Entry(
         id=account.id,
@@ -98,101 +111,26 @@ def _entry(account: Account, known: Entry | None, pin: Pin | None) -> Entry:
         last_used_at=max(used, default=None),
         snapshot=known.snapshot if known else None,
         pinned=pin_of(pin, account),
+        blocks=account.blocks,
+        reserve_percent=account.reserve_percent,
+        lane=account.lane,
+        figures=known.figures if known else Figures(),
+        usage_failed_at=known.usage_failed_at if known else None,
     )
 
 
-def _encode(entries: tuple[Entry, ...]) -> bytes:
-    """`{"version": 1, "accounts": [{"id", ..., "snapshot": {"plan", "windows": [...], "credits", ...} | null}]}`."""
-    accounts = [{**asdict(entry), "health": entry.health.value} for entry in entries]
-    return json.dumps({"version": VERSION, "accounts": accounts}, indent=1).encode() + b"\n"
-
-
-def _decode(data: bytes) -> tuple[Entry, ...]:
-    """Raises ValueError for whatever is not as `_encode` writes it."""
-    try:
-        document = _object(loads(data))
-    except ValueError:
-        raise ValueError("they are not JSON as it is written here") from None
-    if document.get("version") != VERSION:
-        raise ValueError("it was written by another version")
-    return tuple(_read_entry(_object(value)) for value in _list(document.get("accounts")))
-
-
-def _read_entry(value: Mapping[str, object]) -> Entry:
-    snapshot = value.get("snapshot")
-    return Entry(
-        id=_text(value, "id"),
-        label=_text(value, "label"),
-        plan=_text(value, "plan"),
-        enabled=_flag(value, "enabled"),
-        health=Health(_text(value, "health")),
-        health_reason=_text(value, "health_reason"),
-        blocked_until=_number_or_none(value, "blocked_until"),
-        block_reason=_text(value, "block_reason"),
-        last_used_at=_number_or_none(value, "last_used_at"),
-        snapshot=None if snapshot is None else _read_snapshot(_object(snapshot)),
-        pinned=_text(value, "pinned") if "pinned" in value else "",
+def _with_news(entry: Entry, figures: Mapping[str, Figures], failed: Mapping[str, float]) -> Entry:
+    return replace(
+        entry,
+        figures=figures.get(entry.id, entry.figures),
+        usage_failed_at=failed.get(entry.id, entry.usage_failed_at),
     )
 
 
-def _read_snapshot(value: Mapping[str, object]) -> Snapshot:
-    credits = value.get("credits")
-    return Snapshot(
-        plan=_text(value, "plan"),
-        windows=tuple(_read_window(_object(window)) for window in _list(value.get("windows"))),
-        credits=None if credits is None else _read_credits(_object(credits)),
-        updated_at=_number(value, "updated_at"),
-        source=Source(_text(value, "source")),
-    )
+def _still(old: Board, entries: tuple[Entry, ...]) -> str:
+    """What would come next, if nothing has changed that it depends on."""
+    return old.upcoming if [*map(_choosable, old.entries)] == [*map(_choosable, entries)] else ""
 
 
-def _read_window(value: Mapping[str, object]) -> Window:
-    minutes = _number_or_none(value, "window_minutes")
-    return Window(
-        name=_text(value, "name"),
-        limit_id=_text(value, "limit_id"),
-        used_percent=_number(value, "used_percent"),
-        window_minutes=None if minutes is None else int(minutes),
-        resets_at=_number_or_none(value, "resets_at"),
-    )
-
-
-def _read_credits(value: Mapping[str, object]) -> Credits:
-    return Credits(_flag(value, "has_credits"), _flag(value, "unlimited"), _text(value, "balance"))
-
-
-def _object(value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise ValueError("expected an object")
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise ValueError("expected a list")
-    return value
-
-
-def _text(value: Mapping[str, object], name: str) -> str:
-    text = value.get(name)
-    if not isinstance(text, str):
-        raise ValueError(f"expected text as {name}")
-    return text
-
-
-def _flag(value: Mapping[str, object], name: str) -> bool:
-    flag = value.get(name)
-    if not isinstance(flag, bool):
-        raise ValueError(f"expected true or false as {name}")
-    return flag
-
-
-def _number(value: Mapping[str, object], name: str) -> float:
-    number = value.get(name)
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < END_OF_TIME:
-        raise ValueError(f"expected a plausible number as {name}")
-    return number
-
-
-def _number_or_none(value: Mapping[str, object], name: str) -> float | None:
-    return None if value.get(name) is None else _number(value, name)
+def _choosable(entry: Entry) -> Entry:
+    return replace(entry, snapshot=None, last_used_at=None, figures=Figures(), usage_failed_at=None)

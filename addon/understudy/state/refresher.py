@@ -18,7 +18,7 @@ from understudy.oauth.client import DIRECT, NoAnswer, NotSent, Route, ask
 from understudy.oauth.refresh import Outcome, Rejected, Transient, read_refresh, refresh_request
 from understudy.oauth.renewal import RefreshFailed, claimed, refuse_dead, settled
 from understudy.oauth.request import ISSUER
-from understudy.pool.account import Account, Health
+from understudy.pool.account import Account, Health, Lane
 from understudy.pool.pool import Accounts, over_accounts
 from understudy.state.accounts import AccountStore
 from understudy.state.errors import StateError
@@ -205,6 +205,8 @@ def _find(accounts: Accounts, account_id: str) -> Account:
 def tell_dead(account: Account, accounts: Accounts) -> None:
     """Logs that `account` needs a login, and loudly where none of `accounts` is left to serve."""
     advice = "log in again with `understudy login`"
-    logger.warning("understudy: %s is used no more: %s; %s", account.label, account.health_reason, advice)
+    add_key = "add another key with `understudy accounts add-api-key`"
+    cure = add_key if account.lane is Lane.PLATFORM else advice
+    logger.warning("understudy: %s is used no more: %s; %s", account.label, account.health_reason, cure)
     if not any(other.enabled and other.health is Health.OK for other in accounts):
         logger.error("understudy: no usable account is left, every call will be refused; %s", advice)

@@ -1,4 +1,4 @@
-"""The format of `accounts.json`: version 2, checked strictly on the way in, tokens written out on the way out."""
+"""The format of `accounts.json`: version 3, checked strictly on the way in, tokens written out on the way out."""
 
 import json
 import math
@@ -8,16 +8,17 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
-from understudy.pool.account import Account, Block, Health, Tokens
+from understudy.pool.account import MOST_BLOCKS, Account, Block, Ground, Health, Lane, Spending, Tokens
 from understudy.pool.labels import is_label
 from understudy.pool.pool import Pin, Pool
 from understudy.pool.refreshes import MOST_ATTEMPTS, Refreshes
 from understudy.state.errors import StoreNewer
+from understudy.state.older import present_form
 from understudy.wire.jsontext import loads
 from understudy.wire.secret import Secret
 from understudy.wire.text import is_id, is_token
 
-VERSION = 2
+VERSION = 3
 _NEWER = "accounts.json was written by another version of Understudy{}; update this one. The file was left alone."
 
 T = TypeVar("T")
@@ -38,8 +39,10 @@ def _that(check: Callable[[T], bool]) -> AfterValidator:
 _Id = Annotated[str, _that(is_id)]
 _Label = Annotated[str, _that(is_label)]
 _Token = Annotated[str, _that(is_token)]
+_TokenOrNone = Annotated[str, _that(lambda token: token == "" or is_token(token))]
 _Text = Annotated[str, _that(lambda text: len(text) <= 512)]
 _Time = Annotated[float, _that(math.isfinite)]
+_Count = Annotated[int, _that(lambda count: 0 <= count < 1_000_000)]
 
 
 class _Model(BaseModel):
@@ -49,8 +52,8 @@ class _Model(BaseModel):
 
 class _Tokens(_Model):
     access: _Token
-    refresh: _Token
-    id_token: Annotated[str, _that(lambda token: token == "" or is_token(token))]
+    refresh: _TokenOrNone
+    id_token: _TokenOrNone
     expires_at: _Time
 
 
@@ -71,16 +74,25 @@ class _Block(_Model):
     until: _Time
     reason: _Text
     authoritative: bool
-    limit: bool
+    ground: Annotated[str, _that(frozenset(Ground).__contains__)]
+    model: _Text
+    limit_id: _Text
+    since: _Time
+    tried_at: _Time | None
 
 
 class _Refreshes(_Model):
     sent_at: _Time | None
-    streak: Annotated[int, _that(lambda streak: 0 <= streak < 1_000_000)]
+    streak: _Count
     retry_at: _Time
     reason: _Text
     attempts: Annotated[list[_Time], _that(lambda attempts: len(attempts) <= MOST_ATTEMPTS)]
     renewed_at: _Time | None
+
+
+class _Spending(_Model):
+    day: _Count
+    requests: _Count
 
 
 class _Pin(_Model):
@@ -100,17 +112,20 @@ class _Account(_Model):
     health: Literal["ok", "needs_login"]
     health_reason: _Text
     health_at: _Time | None
-    block: _Block | None
+    blocks: Annotated[list[_Block], _that(lambda blocks: len(blocks) <= MOST_BLOCKS)]
     last_used_at: _Time | None
     added_at: _Time | None
     tags: Annotated[list[_Label], _that(lambda tags: len(tags) <= 16)]
     note: _Text
     refreshes: _Refreshes
+    reserve_percent: Annotated[float, _that(lambda percent: 0 <= percent <= 100)]
+    lane: Annotated[str, _that(frozenset(Lane).__contains__)]
+    spending: _Spending
     tokens: _AnyTokens
 
 
 class _File(_Model):
-    version: Literal[2]
+    version: Literal[3]
     revision: int
     affinity_generation: int
     pin: _Pin | None
@@ -122,7 +137,7 @@ Fetch = Callable[[str, str], Tokens]
 
 
 def encode(pool: Pool, entries: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """`{"version": 2, "revision", "affinity_generation", "pin": {"account", "soft"} | null, "accounts": [{"id",
+    """`{"version": 3, "revision", "affinity_generation", "pin": {"account", "soft"} | null, "accounts": [{"id",
     "label", ..., "tokens": {"access", "refresh", ...} | {"keychain"}}]}`.
 
     `entries`: by the ids of the accounts whose tokens are in the keychain, the names of their entries there.
@@ -149,7 +164,7 @@ def decode(data: bytes, fetch: Fetch = lambda *_: NO_TOKENS) -> Pool:
     if version > VERSION:
         raise StoreNewer(_NEWER.format(f" (format {version})"))
     try:
-        file = _File.model_validate(_first_to_second(document) if version == 1 else document)
+        file = _File.model_validate(present_form(document, version))
     except ValidationError as error:
         problems = error.errors(include_input=False, include_context=False, include_url=False)
         if all(problem["type"] == "extra_forbidden" for problem in problems):
@@ -207,37 +222,14 @@ def _version(document: dict[str, object]) -> int:
     return version
 
 
-def _first_to_second(document: dict[str, object]) -> dict[str, object]:
-    """The first format had no pin, no notes and no record of refreshes."""
-    accounts = document.get("accounts")
-    if not isinstance(accounts, list):
-        return document
-    added: dict[str, object] = {
-        "health_at": None,
-        "added_at": None,
-        "tags": [],
-        "note": "",
-        "refreshes": _refreshes_object(Refreshes()),
-    }
-    return {
-        "affinity_generation": 0,
-        "pin": None,
-        **document,
-        "version": 2,
-        "accounts": [{**added, **account} if isinstance(account, dict) else account for account in accounts],
-    }
-
-
 def _place(location: tuple[int | str, ...]) -> str:
     # Only names that we gave ourselves: a member's name comes from the file.
-    known = {
-        name for model in (_File, _Pin, _Account, _Tokens, _Entry, _Block, _Refreshes) for name in model.model_fields
-    }
+    models = (_File, _Pin, _Account, _Tokens, _Entry, _Block, _Refreshes, _Spending)
+    known = {name for model in models for name in model.model_fields}
     return "at " + ".".join(str(part) if isinstance(part, int) or part in known else "?" for part in location or ("?",))
 
 
 def _account_object(account: Account, entry: str | None) -> dict[str, object]:
-    block = account.block
     return {
         "id": account.id,
         "label": account.label,
@@ -250,19 +242,29 @@ def _account_object(account: Account, entry: str | None) -> dict[str, object]:
         "health": account.health.value,
         "health_reason": account.health_reason,
         "health_at": account.health_at,
-        "block": block
-        and {
-            "until": block.until,
-            "reason": block.reason,
-            "authoritative": block.authoritative,
-            "limit": block.limit,
-        },
+        "blocks": [_block_object(block) for block in account.blocks],
         "last_used_at": account.last_used_at,
         "added_at": account.added_at,
         "tags": list(account.tags),
         "note": account.note,
         "refreshes": _refreshes_object(account.refreshes),
+        "reserve_percent": account.reserve_percent,
+        "lane": account.lane.value,
+        "spending": {"day": account.spending.day, "requests": account.spending.requests},
         "tokens": _tokens_object(account.tokens) if entry is None else {"keychain": entry},
+    }
+
+
+def _block_object(block: Block) -> dict[str, object]:
+    return {
+        "until": block.until,
+        "reason": block.reason,
+        "authoritative": block.authoritative,
+        "ground": block.ground.value,
+        "model": block.model,
+        "limit_id": block.limit_id,
+        "since": block.since,
+        "tried_at": block.tried_at,
     }
 
 
@@ -290,8 +292,39 @@ def _tokens(read: _Tokens) -> Tokens:
     return Tokens(Secret(read.access), Secret(read.refresh), Secret(read.id_token), read.expires_at)
 
 
+def _tokens_of(read: _Account, fetch: Fetch) -> Tokens:
+    """Its tokens, wherever they are. An API key stands alone, and a login is nothing without a refresh token."""
+    tokens = _tokens(read.tokens) if isinstance(read.tokens, _Tokens) else fetch(read.id, read.tokens.keychain)
+    if tokens != NO_TOKENS and bool(tokens.refresh) is (read.lane == Lane.PLATFORM):
+        raise ValueError("the tokens of an account are not of its kind")
+    return tokens
+
+
+def _block(read: _Block) -> Block:
+    return Block(
+        until=read.until,
+        reason=read.reason,
+        authoritative=read.authoritative,
+        ground=Ground(read.ground),
+        model=read.model,
+        limit_id=read.limit_id,
+        since=read.since,
+        tried_at=read.tried_at,
+    )
+
+
+def _refreshes(read: _Refreshes) -> Refreshes:
+    return Refreshes(
+        sent_at=read.sent_at,
+        streak=read.streak,
+        retry_at=read.retry_at,
+        reason=read.reason,
+        attempts=tuple(read.attempts),
+        renewed_at=read.renewed_at,
+    )
+
+
 def _account(read: _Account, fetch: Fetch) -> Account:
-    tokens, block, record = read.tokens, read.block, read.refreshes
     return Account(
         id=read.id,
         label=read.label,
@@ -304,18 +337,14 @@ def _account(read: _Account, fetch: Fetch) -> Account:
         health=Health(read.health),
         health_reason=read.health_reason,
         health_at=read.health_at,
-        block=Block(block.until, block.reason, block.authoritative, block.limit) if block else None,
+        blocks=tuple(map(_block, read.blocks)),
         last_used_at=read.last_used_at,
         added_at=read.added_at,
         tags=tuple(read.tags),
         note=read.note,
-        refreshes=Refreshes(
-            sent_at=record.sent_at,
-            streak=record.streak,
-            retry_at=record.retry_at,
-            reason=record.reason,
-            attempts=tuple(record.attempts),
-            renewed_at=record.renewed_at,
-        ),
-        tokens=_tokens(tokens) if isinstance(tokens, _Tokens) else fetch(read.id, tokens.keychain),
+        refreshes=_refreshes(read.refreshes),
+        reserve_percent=read.reserve_percent,
+        lane=Lane(read.lane),
+        spending=Spending(read.spending.day, read.spending.requests),
+        tokens=_tokens_of(read, fetch),
     )

@@ -4,59 +4,41 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from understudy.wire.provider import Rules
 from understudy.wire.reply import Headers, header
 from understudy.wire.text import is_field_value
 
-_PASSED = frozenset(
-    {
-        "conversation-id",
-        "conversation_id",
-        "openai-beta",
-        "originator",
-        "session-id",
-        "session_id",
-        "thread-id",
-        "thread_id",
-        "traceparent",
-        "tracestate",
-        "user-agent",
-        "version",
-        "x-client-request-id",
-        "x-oai-attestation",
-        "x-openai-internal-codex-residency",
-        "x-openai-memgen-request",
-        "x-openai-subagent",
-        "x-responsesapi-include-timing-metrics",
-        "x-session-affinity",
-        "x-session-id",
-    }
-)
-_PASSED_FAMILY = re.compile(r"x-codex-[a-z0-9_-]{1,64}")
 _LONGEST = 16 * 1024
 
+PARENT_THREAD = "x-codex-parent-thread-id"
+TURN_STATE = "x-codex-turn-state"
+
 _SESSION_FIELDS = (
-    "x-codex-parent-thread-id",  # a sub-agent belongs where its parent is
     "session-id",
     "session_id",
     "thread-id",
+    "thread_id",
     "conversation_id",
+    "conversation-id",
     "x-session-id",
+    "x-session-affinity",
 )
 
 _CODEX = re.compile(r"codex[_-]|Codex ")
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 
-def passed_headers(headers: Headers) -> Headers:
-    """What of the host's header fields goes upstream, by an allow-list, names in lower case, each once.
+def passed_headers(headers: Headers, rules: Rules) -> Headers:
+    """What of the host's header fields goes upstream, by the provider's allow-list, names in lower case, each once.
 
     The host's key, cookies, `x-stainless-*`, forwarding fields and all that is not named here stay behind; so does a
     value with characters that could end the field.
     """
     passed: dict[str, str] = {}
+    family = rules.header_family
     for name, value in headers:
         name = name.lower()
-        if name not in _PASSED and not _PASSED_FAMILY.fullmatch(name):
+        if name not in rules.headers and not (family and family.fullmatch(name)):
             continue
         value = value.strip(" \t")
         if value and len(value) <= _LONGEST and is_field_value(value):
@@ -77,11 +59,25 @@ def host_name(headers: Headers) -> str:
     return _UNPRINTABLE.sub("", name)[:40] or "unknown"
 
 
-def session_of(headers: Headers, body_keys: Iterable[str]) -> str | None:
+def session_of(headers: Headers, body_keys: Iterable[str], parent: str = "") -> str | None:
     """SHA-256, in hex, of the strongest name that the request has for its session; None where it names none.
 
-    The header fields come first, then `body_keys`. A turn state is no name: it belongs to an account.
+    A sub-agent belongs where its parent is, whether a field or the body (`parent`) names that one. Then the header
+    fields count, then `body_keys`. A turn state is no name: it belongs to an account.
     """
-    named = ((header(headers, name) or "").strip() for name in _SESSION_FIELDS)
-    key = next((key for key in (*named, *body_keys) if key), None)
-    return None if key is None else hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    said = {name.lower(): value.strip() for name, value in reversed(headers)}
+    keys = (said.get(PARENT_THREAD), parent, *map(said.get, _SESSION_FIELDS), *body_keys)
+    return next((_digest(key) for key in keys if key), None)
+
+
+def turn_state_key(headers: Headers, in_body: str = "") -> str | None:
+    """SHA-256, in hex, of the turn state that a request or an answer has in its fields, or else in its body, if any.
+
+    It is a token of the account that gave it, which wants it back within the same turn.
+    """
+    state = (header(headers, TURN_STATE) or "").strip() or in_body
+    return _digest(state) if state else None
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()

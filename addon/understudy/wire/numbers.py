@@ -8,10 +8,11 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-DAY = 86400.0
-LONGEST_WAIT = 8 * DAY
+from understudy.wire.text import DAY
+
+LONGEST_WAIT = 8.0 * DAY
 """Seconds that a Retry-After may name at most; a weekly limit is the longest that is told that way."""
-LONGEST_RESET = 32 * DAY
+LONGEST_RESET = 32.0 * DAY
 END_OF_TIME = 253_402_300_800.0
 """The end of the year 9999 in epoch seconds: beyond it nothing can show a time."""
 ROUNDING = 2.0

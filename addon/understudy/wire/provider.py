@@ -1,19 +1,143 @@
-"""The upstream as data: where a claimed request goes, as constants that no request can change."""
+"""The upstreams as data: where a claimed request goes and what is sent there, as constants no request can change."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from understudy.wire.errors import CODEX_ERRORS, PLATFORM_ERRORS, ErrorMap
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a provider takes and what it insists on. What a rule does not speak of goes there as the host gave it."""
+
+    parameters: frozenset[str] | None
+    """The parameters that go there; None: all."""
+    forced: tuple[tuple[str, str], ...]
+    """Parameters with the one value, as JSON text, that they have there. `stream` is among them: every answer is
+    relayed as a stream, also for a host that did not ask for one."""
+    defaults: tuple[tuple[str, str], ...]
+    """What it misses where the host gives none, as JSON text; a body of the Responses-Lite shape is complete."""
+    include: str | None
+    """What is asked for in `include` beside what the host wants."""
+    tiers: tuple[tuple[str, str], ...] | None
+    """The service tiers it knows, each with the host's word for it first; None: the host's word goes on."""
+    stream_options: frozenset[str] | None
+    """The stream options it knows; None: all."""
+    text_input: bool
+    """Whether `input` may be a plain string."""
+    system_role: bool
+    """Whether it knows the role; where not, the system is the developer."""
+    reasoning: bool
+    """Whether it can read the reasoning of the accounts in the pool. Then the ciphertext goes there alone, without the
+    readable text; where not, the item stays behind whole."""
+    stored: bool
+    """Whether earlier answers of a session are kept there: where not, what needs them is refused, and items that only
+    point at them are left out."""
+    headers: frozenset[str]
+    """The header fields of the host that go there, in lower case."""
+    header_family: re.Pattern[str] | None
+    """More of them, by their whole name."""
+    originator: bool
+    """Whether it wants to know which program asks: the host by its own name, or else we by ours."""
+    account_fields: bool
+    """Whether the account is named beside its token: `chatgpt-account-id`, `x-openai-fedramp`."""
+    errors: ErrorMap
+    """What its errors mean, and whether a credential that is refused can be renewed."""
+
+
+CODEX = Rules(
+    # The fields that Codex itself sends; the backend refuses others ("Unsupported parameter: ...").
+    parameters=frozenset(
+        {
+            "model",
+            "instructions",
+            "input",
+            "tools",
+            "tool_choice",
+            "parallel_tool_calls",
+            "reasoning",
+            "store",
+            "stream",
+            "stream_options",
+            "include",
+            "service_tier",
+            "prompt_cache_key",
+            "text",
+            "client_metadata",
+        }
+    ),
+    forced=(("stream", "true"), ("store", "false")),
+    defaults=(("instructions", '""'),),
+    include="reasoning.encrypted_content",
+    tiers=(("priority", "priority"), ("fast", "priority")),
+    stream_options=frozenset({"reasoning_summary_delivery"}),
+    text_input=False,
+    system_role=False,
+    reasoning=True,
+    stored=False,
+    headers=frozenset(
+        {
+            "conversation-id",
+            "conversation_id",
+            "openai-beta",
+            "originator",
+            "session-id",
+            "session_id",
+            "thread-id",
+            "thread_id",
+            "traceparent",
+            "tracestate",
+            "user-agent",
+            "version",
+            "x-client-request-id",
+            "x-oai-attestation",
+            "x-openai-internal-codex-residency",
+            "x-openai-memgen-request",
+            "x-openai-subagent",
+            "x-responsesapi-include-timing-metrics",
+            "x-session-affinity",
+            "x-session-id",
+        }
+    ),
+    header_family=re.compile(r"x-codex-[a-z0-9_-]{1,64}"),
+    originator=True,
+    account_fields=True,
+    errors=CODEX_ERRORS,
+)
+"""ChatGPT's backend for Codex, carried by the tokens of accounts."""
+
+PLATFORM = Rules(
+    parameters=None,
+    forced=(("stream", "true"),),
+    defaults=(),
+    include=None,
+    tiers=None,
+    stream_options=None,
+    text_input=True,
+    system_role=True,
+    reasoning=False,
+    stored=False,
+    headers=frozenset({"openai-beta", "user-agent", "x-client-request-id"}),
+    header_family=None,
+    originator=False,
+    account_fields=False,
+    errors=PLATFORM_ERRORS,
+)
+"""OpenAI's platform, which hosts speak to anyhow, carried by an API key of the user."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An origin and the path below it. `path` has no trailing slash, e.g. `/backend-api/codex`."""
+    """An origin, the path below it and what is sent there. `path` has no trailing slash, e.g. `/backend-api/codex`."""
 
     scheme: str
     host: str
     port: int
     path: str
+    rules: Rules = CODEX
 
     @property
     def authority(self) -> str:
@@ -31,7 +155,16 @@ _PORTS = {"https": 443, "http": 80}
 
 
 def read_provider(url: str) -> Provider:
-    """The provider at `url`. Raises ValueError, in words for the user, unless it is https, or http on loopback."""
+    """ChatGPT's backend at `url`. Raises ValueError, in words for the user, unless it is https, or http on loopback."""
+    return _read(url, CODEX)
+
+
+def read_platform(url: str) -> Provider:
+    """OpenAI's platform at `url`, e.g. `https://api.openai.com/v1`. Raises ValueError as `read_provider` does."""
+    return _read(url, PLATFORM)
+
+
+def _read(url: str, rules: Rules) -> Provider:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -46,7 +179,7 @@ def read_provider(url: str) -> Provider:
         raise ValueError(f"not the address of a backend: {url!r} (expected something like https://chatgpt.com/path)")
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(f"{url!r} would send tokens in the clear: http is for loopback addresses only, use https")
-    return Provider(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+    return Provider(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"), rules)
 
 
 @lru_cache(maxsize=256)

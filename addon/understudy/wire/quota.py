@@ -6,17 +6,21 @@ Each reader takes any value in any field and never raises: a field that makes no
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from math import ceil
 
-from understudy.wire.numbers import number, read_reset
+from understudy.wire.numbers import number, read_reset, read_time
 from understudy.wire.reply import Headers
 from understudy.wire.text import safe_text
 
 MAIN_LIMIT = "codex"
 """The limit id that ordinary use counts against."""
+LIMIT_WINDOW = "limit"
+"""The name of the window that the body of a 429 tells of: used up, and nobody knows which one it is."""
 
 _MOST_WINDOWS = 24
+_MOST_RESETS = 1000
 _DAY = 24 * 60
 _LONGEST_WINDOW = 366 * _DAY
 
@@ -46,6 +50,14 @@ class Window:
     window_minutes: int | None
     resets_at: float | None
 
+    def has_reset(self, now: float) -> bool:
+        """Whether the figure is of the time before its reset. `now`: epoch seconds."""
+        return self.resets_at is not None and self.resets_at <= now
+
+    def used_at(self, now: float) -> float:
+        """Percent used at `now` (epoch seconds): after its reset a window is fresh, until something else is seen."""
+        return 0.0 if self.has_reset(now) else self.used_percent
+
 
 @dataclass(frozen=True, slots=True)
 class Credits:
@@ -54,6 +66,11 @@ class Credits:
     has_credits: bool
     unlimited: bool
     balance: str
+
+    @property
+    def carry_on(self) -> bool:
+        """Whether they do so."""
+        return self.has_credits or self.unlimited
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,15 @@ class Snapshot:
     credits: Credits | None
     updated_at: float
     source: Source
+    active_limit: str = ""
+    """The id of the limit that the answer's model counts against; empty where the answer does not say."""
+    reset_credits: int | None = None
+    """How many early resets the account may still ask for; None: unknown. Only the usage endpoint tells."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether credits carry the account past its limits."""
+        return self.credits is not None and self.credits.carry_on
 
 
 def from_headers(headers: Headers, now: float) -> Snapshot | None:
@@ -74,27 +100,46 @@ def from_headers(headers: Headers, now: float) -> Snapshot | None:
     for name, value in fields.items():
         if found := _SLOT_FIELD.fullmatch(name):
             limit, slot, key = found.groups()
-            slots.setdefault((limit.replace("-", "_"), slot), {})[key.replace("-", "_")] = value
-    windows = (_window(limit, slot, slots[limit, slot], now) for limit, slot in sorted(slots, key=_main_limit_first))
+            slots.setdefault((_one_name(limit), slot), {})[key.replace("-", "_")] = value
+    there = _read_date(fields.get("date", ""))
+    windows = (
+        _window(limit, slot, _by_its_own_clock(slots[limit, slot], there, now), now)
+        for limit, slot in sorted(slots, key=_main_limit_first)
+    )
     credits = _credits({name: fields.get(f"x-codex-credits-{name.replace('_', '-')}") for name in _CREDIT_FIELDS})
-    return _snapshot(fields.get("x-codex-plan-type"), windows, credits, now, Source.HEADERS)
+    snapshot = _snapshot(fields.get("x-codex-plan-type"), windows, credits, now, Source.HEADERS)
+    return snapshot and replace(snapshot, active_limit=active_limit(headers))
+
+
+def active_limit(headers: Headers) -> str:
+    """The id of the limit that the answer's model counts against (`x-codex-active-limit`); empty where it is not said.
+
+    `premium` is what paid plans are told of the main limit: there is no family of fields of that name beside it. If
+    there ever is one, it is a limit of its own.
+    """
+    fields = {name.lower(): value for name, value in reversed(headers)}
+    named = _limit_id(fields.get("x-codex-active-limit")) or ""
+    return MAIN_LIMIT if named == "premium" and "x-premium-primary-used-percent" not in fields else named
 
 
 def from_event(value: object, now: float) -> Snapshot | None:
     """From a `codex.rate_limits` event: `{"plan_type", "rate_limits": {"primary": {...}, ...}, "credits": {...}}`."""
     if not isinstance(value, dict):
         return None
+    named = _limit_id(value.get("metered_limit_name")) or ""
+    limit = MAIN_LIMIT if named == "premium" else named
     windows = [
-        *_windows_of(_limit_id(value.get("metered_limit_name")) or MAIN_LIMIT, value.get("rate_limits"), now),
+        *_windows_of(limit or MAIN_LIMIT, value.get("rate_limits"), now),
         *_windows_of("code_review", value.get("code_review_rate_limits"), now),
     ]
-    return _snapshot(value.get("plan_type"), windows, _credits(value.get("credits")), now, Source.EVENT)
+    found = _snapshot(value.get("plan_type"), windows, _credits(value.get("credits")), now, Source.EVENT)
+    return found and replace(found, active_limit=limit)
 
 
 def from_usage(value: object, now: float) -> Snapshot | None:
     """From the answer of `GET wham/usage`: `{"plan_type", "rate_limit": {"primary_window": {"used_percent",
     "limit_window_seconds", "reset_at"}, ...}, "additional_rate_limits": [{"metered_feature", "rate_limit"}],
-    "credits"}`.
+    "credits", "rate_limit_reset_credits": {"available_count"}}`.
     """
     if not isinstance(value, dict):
         return None
@@ -106,20 +151,25 @@ def from_usage(value: object, now: float) -> Snapshot | None:
     for other in others[:_MOST_WINDOWS] if isinstance(others, list) else ():
         if isinstance(other, dict) and (limit := _limit_id(other.get("metered_feature"))):
             windows += _usage_windows(limit, other.get("rate_limit"), now)
-    return _snapshot(value.get("plan_type"), windows, _credits(value.get("credits")), now, Source.USAGE)
+    found = _snapshot(value.get("plan_type"), windows, _credits(value.get("credits")), now, Source.USAGE)
+    resets = value.get("rate_limit_reset_credits")
+    count = number(resets.get("available_count")) if isinstance(resets, dict) else None
+    return found and replace(found, reset_credits=None if count is None or count > _MOST_RESETS else int(count))
 
 
-def from_usage_limit(value: object, now: float) -> Snapshot | None:
+def from_usage_limit(value: object, now: float, limit_id: str = "") -> Snapshot | None:
     """From a 429's body, `{"error": {"type": "usage_limit_reached", "plan_type", "resets_at"}}`, or its error alone.
 
-    It does not say which window is used up, so the window it gives is called "limit".
+    It does not say which window is used up, so the window it gives is called "limit". `limit_id`: whose, as the head
+    of the same answer says (`active_limit`); else it is taken for the main one's.
     """
     error = value.get("error", value) if isinstance(value, dict) else None
     if not isinstance(error, dict) or "usage_limit_reached" not in (error.get("type"), error.get("code")):
         return None
     resets_at = read_reset(error.get("resets_at"), error.get("resets_in_seconds"), now)
-    window = Window("limit", MAIN_LIMIT, 100.0, None, resets_at)
-    return _snapshot(error.get("plan_type"), [window], None, now, Source.LIMIT)
+    window = Window(LIMIT_WINDOW, limit_id or MAIN_LIMIT, 100.0, None, resets_at)
+    found = _snapshot(error.get("plan_type"), [window], None, now, Source.LIMIT)
+    return found and replace(found, active_limit=limit_id)
 
 
 def merge(old: Snapshot | None, new: Snapshot) -> Snapshot:
@@ -128,25 +178,48 @@ def merge(old: Snapshot | None, new: Snapshot) -> Snapshot:
         return new
     if old.updated_at > new.updated_at:
         old, new = new, old
+    new = replace(
+        new,
+        plan=new.plan or old.plan,
+        active_limit=new.active_limit or old.active_limit,
+        reset_credits=old.reset_credits if new.reset_credits is None else new.reset_credits,
+    )
+    if not new.windows and new.credits is None:
+        # It tells of no figures: those that there are stay as old as they are.
+        return replace(new, windows=old.windows, credits=old.credits, updated_at=old.updated_at, source=old.source)
     # The body of a 429 knows one window of many, so it takes none away but its own like.
     told = {(w.limit_id, w.name) for w in new.windows}
     limits = set() if new.source is Source.LIMIT else {w.limit_id for w in new.windows}
     kept = tuple(w for w in old.windows if w.limit_id not in limits and (w.limit_id, w.name) not in told)
-    return replace(new, plan=new.plan or old.plan, windows=(*new.windows, *kept), credits=new.credits or old.credits)
+    known = {(w.limit_id, w.name): w for w in old.windows}
+    fresh = (_steady(known.get((w.limit_id, w.name)), w, new) for w in new.windows)
+    return replace(new, windows=(*fresh, *kept), credits=new.credits or old.credits)
 
 
-def full_windows(snapshot: Snapshot, limit_id: str = MAIN_LIMIT) -> tuple[Window, ...]:
-    """The windows of a limit that are used up; none where credits carry the account past them."""
-    credits = snapshot.credits
-    if credits is not None and (credits.unlimited or credits.has_credits):
+def _steady(known: Window | None, window: Window, said: Snapshot) -> Window:
+    """`window` as `said` it is, without what is no news: some sources round, and an event has no reset but a moment of
+    the backend's clock, where the head of an answer says how long it takes.
+    """
+    if known is None or known.resets_at is None or known.has_reset(said.updated_at):
+        return window
+    if said.source is Source.EVENT and window.used_percent >= known.used_percent:
+        window = replace(window, resets_at=known.resets_at)
+    moved = abs((window.resets_at or 0.0) - known.resets_at)
+    fell = known.used_percent - window.used_percent
+    return replace(window, used_percent=known.used_percent) if 0 < fell < 1 and moved <= _SAME_RESET else window
+
+
+def full_windows(snapshot: Snapshot, now: float, limit_id: str = MAIN_LIMIT) -> tuple[Window, ...]:
+    """The windows of a limit that are used up at `now` (epoch seconds); none where credits carry on past them."""
+    if snapshot.goes_on:
         return ()
-    return tuple(w for w in snapshot.windows if w.limit_id == limit_id and w.used_percent >= 100.0)
+    return tuple(w for w in snapshot.windows if w.limit_id == limit_id and w.used_at(now) >= 100.0)
 
 
 def exhausted(snapshot: Snapshot, now: float, limit_id: str = MAIN_LIMIT) -> float | None:
     """When the last of the used-up windows resets, in epoch seconds; None where there is none or nothing says when."""
-    resets = [w.resets_at for w in full_windows(snapshot, limit_id) if w.resets_at is not None and w.resets_at > now]
-    return max(resets, default=None)
+    full = full_windows(snapshot, now, limit_id)
+    return max((w.resets_at for w in full if w.resets_at is not None), default=None)
 
 
 _SLOTS = ("primary", "secondary", "tertiary")
@@ -155,7 +228,13 @@ _SLOT_FIELD = re.compile(
 )
 _LIMIT_ID = re.compile(r"[a-z0-9_-]{1,64}")
 _CREDIT_FIELDS = ("has_credits", "unlimited", "balance")
-_NAMES = {300: "5h", 7 * _DAY: "weekly", 30 * _DAY: "monthly"}
+_NAMES = ((300, "5h"), (7 * _DAY, "weekly"), (30 * _DAY, "monthly"))
+_ABOUT = 0.05
+"""How far a length may be off the one that it is named for: 10079 minutes are a week, and so are 31 days a month."""
+_SAME_RESET = 60.0
+"""Seconds by which two statements of one reset differ at most."""
+_SKEW = 120.0
+"""Seconds between the backend's clock and ours that may be the time an answer takes."""
 
 
 def _main_limit_first(key: tuple[str, str]) -> tuple[bool, str, int]:
@@ -186,7 +265,31 @@ def _in_minutes(window: object) -> object:
 def _limit_id(value: object) -> str | None:
     """A limit's id as it is in the names of header fields, or None where it is none."""
     named = value.lower() if isinstance(value, str) else ""
-    return named.replace("-", "_") if _LIMIT_ID.fullmatch(named) else None
+    return _one_name(named) if _LIMIT_ID.fullmatch(named) else None
+
+
+def _one_name(limit: str) -> str:
+    """Some limits go by two names: the fields of one are `x-code-review-*` or `x-codex-code-review-*`."""
+    named = limit.replace("-", "_")
+    return "code_review" if named == "codex_code_review" else named
+
+
+def _by_its_own_clock(fields: Mapping[str, object], there: float | None, now: float) -> Mapping[str, object]:
+    """The fields of a window with the time that is left until its reset, where only the moment is told and one of the
+    clocks is wrong. `there`: the Date of the answer.
+    """
+    reset_at = read_time(fields.get("reset_at"))
+    if there is None or reset_at is None or abs(now - there) <= _SKEW or number(fields.get("reset_after_seconds")):
+        return fields
+    return {**fields, "reset_after_seconds": max(0.0, reset_at - there)}
+
+
+def _read_date(value: str) -> float | None:
+    """The Date of an answer (RFC 9110, 6.6.1) in epoch seconds."""
+    try:
+        return parsedate_to_datetime(value[:40]).timestamp() if value.endswith("GMT") else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _window(limit_id: str, slot: str, fields: Mapping[str, object], now: float) -> Window | None:
@@ -212,8 +315,8 @@ def _minutes(value: object) -> int | None:
 def _name(minutes: int | None, slot: str) -> str:
     if minutes is None:
         return slot
-    if minutes in _NAMES:
-        return _NAMES[minutes]
+    if named := next((name for length, name in _NAMES if abs(minutes - length) <= length * _ABOUT), None):
+        return named
     if minutes % _DAY == 0:
         return f"{minutes // _DAY}d"
     return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"

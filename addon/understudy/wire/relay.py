@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from understudy.wire.answer import Collector, Stage, error_of, failed_event, stage
 from understudy.wire.coding import StreamDecoder
+from understudy.wire.errors import CODEX_ERRORS, ErrorMap
 from understudy.wire.outcome import from_failure
 from understudy.wire.quota import Snapshot, from_event
 from understudy.wire.reply import Headers, Reply, header
@@ -52,6 +53,8 @@ class RelayOptions:
     """Bytes to keep."""
     request_size: int = 0
     """Bytes of the upstream request, which the answer's first events may echo."""
+    errors: ErrorMap = CODEX_ERRORS
+    """What the failures of this backend mean."""
 
     @property
     def hold_limit(self) -> int:
@@ -138,15 +141,15 @@ class Relay:
         self.terminal = Stage.FAILED
         return self._out(event)
 
-    def collected(self) -> Reply:
+    def collected(self, now: float) -> Reply:
         """The whole answer of a host that asked for no stream: a Responses JSON object, or the error it ended in.
 
-        Raises ValueError where it has not ended, or asked for a stream.
+        `now`: epoch seconds. Raises ValueError where it has not ended, or asked for a stream.
         """
         if self._collector is None:
             raise ValueError("the host asked for a stream")
         if self.terminal is Stage.FAILED and self.terminal_event is not None:
-            return _failure_reply(self.terminal_event)
+            return _failure_reply(self.terminal_event, now, self._options.errors)
         return Reply(200, (("content-type", "application/json"),), self._collector.result())
 
     def _pass(self, events: list[Event], now: float) -> bytes:
@@ -225,9 +228,9 @@ def _ended(event: Event) -> Event:
     return event if event.raw.endswith(_BLANK_LINES) else replace(event, raw=event.raw + b"\n\n")
 
 
-def _failure_reply(event: Event) -> Reply:
+def _failure_reply(event: Event, now: float, errors: ErrorMap) -> Reply:
     """A `response.failed` or `error` event as an error answer: for hosts that asked for no stream."""
-    outcome = from_failure(event, (), 0.0)
+    outcome = from_failure(event, (), now, errors)
     if outcome is not None and outcome.reply is not None:
         return outcome.reply
     return translate_error(400, (), json.dumps({"error": error_of(event).body}).encode())

@@ -3,8 +3,9 @@
 import json
 import re
 from functools import lru_cache
+from math import ceil
 
-from understudy.wire.answer import read_error
+from understudy.wire.answer import ErrorWords, read_error
 from understudy.wire.coding import MIB
 from understudy.wire.jsontext import loads
 from understudy.wire.reply import Headers, Reply, header, openai_error
@@ -36,8 +37,14 @@ _LONGEST = 16 * 1024
 
 _LONGEST_ERROR = MIB
 _LONGEST_TEXT = 500
+_HEAD = 4096
 _MARKUP = re.compile(rb"\s*<|.*<(?:!doctype|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-_CHALLENGE = re.compile(rb"just a moment|attention required! \| cloudflare|_cf_chl", re.IGNORECASE)
+_CHALLENGE = re.compile(
+    rb"just a moment|attention required! \| cloudflare|used cloudflare to restrict access|_cf_chl", re.IGNORECASE
+)
+_CHALLENGING = frozenset({403, 429, 503})
+_CHALLENGED = "Cloudflare stopped the request before it reached the backend"
+_BLOCKED = "The answer was empty, which is Cloudflare's way to stop a request before it reaches the backend"
 
 _TYPES = {
     401: ("authentication_error", "invalid_api_key"),
@@ -56,18 +63,52 @@ def host_headers(headers: Headers) -> Headers:
     return tuple((name, value) for name, value in headers if _is_passed(name.lower()) and _is_sound(value))
 
 
-def translate_error(status: int, headers: Headers, body: bytes) -> Reply:
-    """An upstream error in OpenAI's shape. `body`: decoded.
+def challenge(status: int, headers: Headers, body: bytes) -> tuple[str, Reply] | None:
+    """Why an answer (`body` decoded) is none of the backend's, but Cloudflare's, which stopped the request; and what
+    the host gets instead. None where it is no such thing.
+    """
+    head = body[:_HEAD]
+    page = status in _CHALLENGING and _MARKUP.match(head) and _CHALLENGE.search(head)
+    if page or (header(headers, "cf-mitigated") or "").strip().lower() == "challenge":
+        return "cloudflare challenge", _stopped(_CHALLENGED, status)
+    if status == 404 and not head.strip():
+        return "blocked without a word", _stopped(_BLOCKED, status)
+    return None
+
+
+def retryable(reply: Reply, code: str, seconds: float) -> Reply:
+    """An error that hosts do not come back after, in a form that they do come back after; `reply`: in OpenAI's shape.
+
+    Codex gives up on any 429 that is no usage limit and on the codes of an overload, and tries again after a 5xx of
+    any other (codex-rs, protocol/src/error.rs); OpenAI's SDKs try again after `retry-after` seconds.
+    """
+    passed = tuple((name, value) for name, value in _beside_the_body(reply.headers) if name.lower() != "retry-after")
+    again = ("retry-after", str(ceil(seconds)))
+    message = error_in(reply.body).message
+    return openai_error(503, message, type="server_error", code=code, headers=(*passed, again))
+
+
+def error_in(body: bytes) -> ErrorWords:
+    """The error of a complete answer: an OpenAI error object, or FastAPI's `detail`."""
+    value = _json(body)
+    given = value.get("error") or value.get("detail") if isinstance(value, dict) else None
+    if isinstance(given, str):
+        return ErrorWords("", "", given)
+    return read_error(given if isinstance(given, dict) else {})
+
+
+def translate_error(status: int, headers: Headers, body: bytes, default: tuple[str, str | None] | None = None) -> Reply:
+    """An upstream error in OpenAI's shape. `body`: decoded. `default`: type and code of an error that has none.
 
     An object that has the shape already goes on byte for byte. `{"detail": ...}` of any kind, an error object without
     a message, and what is no JSON at all (a gateway's page, nothing) become one with a message in words.
     """
-    passed = tuple((name, value) for name, value in host_headers(headers) if name.lower() != "content-type")
+    passed = _beside_the_body(host_headers(headers))
     value = _json(body)
     given = value.get("error") if isinstance(value, dict) else None
     if isinstance(given, dict) and isinstance(given.get("message"), str):
         return Reply(status, (("content-type", "application/json"), *passed), body)
-    type, code = error_type(status)
+    type, code = default or error_type(status)
     if isinstance(given, dict):
         said = read_error(given)
         message = _message_of_code(status, said.code or said.type)
@@ -79,7 +120,7 @@ def translate_error(status: int, headers: Headers, body: bytes) -> Reply:
         detail = detail["message"] if isinstance(detail.get("message"), str) else _message_of_code(status, code)
     elif isinstance(detail, list):
         detail = "; ".join(map(_validation, detail[:10]))
-    message = detail if isinstance(detail, str) and detail else _message(status, headers, body)
+    message = detail if isinstance(detail, str) and detail else _message(status, body)
     return openai_error(status, message, type=type, code=code, headers=passed)
 
 
@@ -87,6 +128,18 @@ def error_type(status: int) -> tuple[str, str | None]:
     """OpenAI's error type and code for an error of this status that has none of its own."""
     default = ("server_error", "server_error") if status >= 500 else ("invalid_request_error", None)
     return _TYPES.get(status, default)
+
+
+def _stopped(what: str, status: int) -> Reply:
+    message = (
+        f"{what} ({status}). This concerns the network it came from, not the account; try again later or from another "
+        "network."
+    )
+    return openai_error(502, message, type="server_error", code="upstream_challenge")
+
+
+def _beside_the_body(headers: Headers) -> Headers:
+    return tuple((name, value) for name, value in headers if name.lower() != "content-type")
 
 
 @lru_cache(maxsize=1024)
@@ -129,14 +182,9 @@ def _message_of_code(status: int, code: str | None) -> str:
     return f"The backend answered {status}{named} without saying more."
 
 
-def _message(status: int, headers: Headers, body: bytes) -> str:
+def _message(status: int, body: bytes) -> str:
     """Words for a body that is no JSON object: a page is never passed on, a short text is."""
-    head = body[:4096]
-    if header(headers, "cf-mitigated") or _CHALLENGE.search(head):
-        return (
-            f"Cloudflare stopped the request before it reached the backend ({status}). This concerns the network it "
-            "came from, not the account; try again later or from another network."
-        )
+    head = body[:_HEAD]
     text = "" if _MARKUP.match(head) else safe_text(head.decode(errors="replace").strip(), _LONGEST_TEXT)
     if text and not text.startswith(("{", "[")):
         return f"The backend answered {status}: {text}"

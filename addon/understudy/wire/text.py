@@ -3,7 +3,8 @@
 import re
 from datetime import datetime
 
-DAY = 86400.0
+DAY = 86400
+"""Seconds."""
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")

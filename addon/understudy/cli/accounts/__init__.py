@@ -16,9 +16,11 @@ COMMANDS = (
     "label",
     "tag",
     "note",
+    "reserve",
     "order",
     "refresh",
     "remove",
+    "add-api-key",
     "import_",
     "export",
     "quarantine",
@@ -32,4 +34,4 @@ def add_parser(commands: Commands) -> None:
     )
     own = accounts.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"understudy.cli.accounts.{name}").add_parser(own)
+        importlib.import_module(f"understudy.cli.accounts.{name.replace('-', '_')}").add_parser(own)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from understudy import __version__
 from understudy.cli.arguments import Commands, add_command, add_json, add_labels
 from understudy.cli.network import add_network_arguments, read_network
-from understudy.cli.pool import change_pool, chosen, store
+from understudy.cli.pool import change_pool, chosen, cure, store
 from understudy.cli.render import wrapped
-from understudy.pool.account import Account, Health
+from understudy.pool.account import Account, Health, Lane
 from understudy.pool.health import needs_login
 from understudy.pool.pool import over_accounts
 from understudy.state.home import home
@@ -38,7 +38,8 @@ def add_parser(commands: Commands) -> None:
         description=(
             "Asks ChatGPT's usage endpoint with each account's access token, one account after another.\n"
             "It uses nothing of a plan, and never a refresh token: an access token that has expired is said\n"
-            "to be so, and says nothing of the login. Disabled accounts are asked where they are named.\n\n"
+            "to be so, and says nothing of the login. Disabled accounts are asked where they are named, and\n"
+            "API keys never: they have no login.\n\n"
             "The figures that come are those that `understudy status` shows. Where ChatGPT says that a login\n"
             "was ended, the account is marked. Exit code 1 where no account works."
         ),
@@ -77,7 +78,15 @@ def _known(account: Account, named: bool) -> "Finding | None":
 
     if not account.enabled and not named:
         return Finding(Verdict.DISABLED, f"not asked; to check it: understudy accounts check {account.label}")
-    return foregone(account, time.time())
+    return _of_key(account) if account.lane is Lane.PLATFORM else foregone(account, time.time())
+
+
+def _of_key(account: Account) -> "Finding":
+    from understudy.oauth.usage import Finding, Verdict
+
+    if account.health is Health.NEEDS_LOGIN:
+        return Finding(Verdict.NEEDS_LOGIN, f"{account.health_reason}. {cure(account)}")
+    return Finding(Verdict.UNCLEAR, "an API key has no login to check; whether it works shows when it serves")
 
 
 async def _ask(account: Account, settings: "Settings") -> "Finding":

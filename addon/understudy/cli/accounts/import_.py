@@ -99,13 +99,15 @@ def _import(sources: Sequence[Source], label: str | None, dry_run: bool) -> tupl
 
 
 def _take(accounts: "Accounts", sources: Sequence[Source], label: str | None) -> Result:
+    from understudy.oauth.api_key import is_key, take_key
     from understudy.oauth.imports import Sharing, take_in
 
     imported: list[Imported] = []
     left_out = [(source, reason) for source in sources for reason in source.found.left_out]
     logins = [(source, found) for source in sources for found in source.found.logins]
     for source, found in logins:
-        taken = take_in(accounts, found, f"acct_{uuid.uuid4().hex[:12]}", label, now=time.time())
+        take = take_key if is_key(found.login) else take_in
+        taken = take(accounts, found, f"acct_{uuid.uuid4().hex[:12]}", label, now=time.time())
         if isinstance(taken, Sharing):
             left_out.append((source, taken.reason))
         else:

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 
 from understudy.cli.arguments import Commands, add_command, add_json, add_show_email
 from understudy.cli.pool import (
-    LOG_IN,
     NO_ACCOUNTS,
+    block_words,
+    blocks_now,
     condition,
     condition_words,
+    cure,
     email_of,
+    paid_today,
     store,
 )
 from understudy.cli.render import Look, look_of, table, wrapped
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Block, Lane
 from understudy.pool.health import State
 from understudy.pool.pool import Pin, Pool, pin_of
 
@@ -56,14 +59,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def lines(pool: Pool, accounts: Sequence[Account], now: float, show_email: bool, look: Look) -> list[str]:
-    """A table of 80 columns, and what to do about the accounts that need it."""
+    """A table of 80 columns, and below it what else there is to say of an account, and to do about it."""
     rows = [("ACCOUNT", "PLAN", "E-MAIL", "STATE")]
     for account in accounts:
-        words = condition_words(account, now) + PIN_WORDS[pin_of(pool.pin, account)]
+        words = condition_words(account, now) + PIN_WORDS[pin_of(pool.pin, account)] + _terms(account, now)
         rows.append((account.label, account.plan or "-", email_of(account, show_email) or "-", words))
-    dead = [account for account in accounts if condition(account, now) is State.NEEDS_LOGIN]
-    hints = [f"{account.label}: {account.health_reason}. Log in again: {LOG_IN}" for account in dead]
+    hints = [f"{account.label}: {hint}" for account in accounts for hint in _hints(account, now)]
     return [*table(rows, look), *(line for hint in hints for line in ("", *wrapped(hint)))]
+
+
+def _terms(account: Account, now: float) -> str:
+    """On what terms the account serves, where those are not the usual ones."""
+    if account.lane is Lane.PLATFORM:
+        return f", paid: {paid_today(account, now)} today"
+    return f", {account.reserve_percent:g} % reserved" if account.reserve_percent else ""
+
+
+def _hints(account: Account, now: float) -> list[str]:
+    if condition(account, now) is State.NEEDS_LOGIN:
+        return [f"{account.health_reason}. {cure(account)}"]
+    return [block_words(block, now) for block in blocks_now(account, now) if block is not account.block]
 
 
 def account_object(account: Account, now: float, show_email: bool = False, pin: Pin | None = None) -> dict[str, object]:
@@ -84,4 +99,21 @@ def account_object(account: Account, now: float, show_email: bool = False, pin: 
         "added_at": account.added_at,
         "tags": list(account.tags),
         "note": account.note or None,
+        "lane": account.lane.value,
+        "reserve_percent": account.reserve_percent,
+        "blocks": [_block_object(block) for block in blocks_now(account, now)],
+        "paid_requests_today": paid_today(account, now),
+    }
+
+
+def _block_object(block: Block) -> dict[str, object]:
+    return {
+        "ground": block.ground.value,
+        "reason": block.reason,
+        "model": block.model or None,
+        "limit_id": block.limit_id or None,
+        "until": block.until,
+        "authoritative": block.authoritative,
+        "since": block.since or None,
+        "tried_at": block.tried_at,
     }

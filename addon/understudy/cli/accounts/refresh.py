@@ -13,7 +13,7 @@ from understudy.cli.arguments import Commands, add_command, add_json, add_labels
 from understudy.cli.network import add_network_arguments, read_network
 from understudy.cli.pool import LOG_IN, chosen, store
 from understudy.cli.render import duration, wrapped
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Lane
 from understudy.state.home import home
 from understudy.state.quota import QuotaCache
 
@@ -44,7 +44,8 @@ def add_parser(commands: Commands) -> None:
         help="renew access tokens now",
         description=(
             "Renews the access tokens of the accounts, or of all that are enabled, one after another. There is\n"
-            "rarely a need: the proxy renews each in time. Exit code 1 where one could not be renewed."
+            "rarely a need: the proxy renews each in time. An API key is never renewed. Exit code 1 where one\n"
+            "could not be renewed."
         ),
         example="understudy accounts refresh work",
     )
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Renews the tokens and prints what became of each. Exit code 0, 1 or 2."""
     settings = read_network(arguments)
     accounts = chosen(store().read(), arguments.labels)
-    wanted = [account for account in accounts if account.enabled or arguments.labels]
+    wanted = [account for account in accounts if arguments.labels or (account.enabled and account.lane is Lane.CODEX)]
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             # As Ctrl-C: what is under way comes to its end.
@@ -91,6 +92,8 @@ async def _renew_all(accounts: list[Account], settings: "Settings", *, quiet: bo
 async def _renew(keeper: "TokenKeeper", account: Account) -> Outcome:
     from understudy.oauth.renewal import NeedsLogin, RefreshFailed
 
+    if account.lane is Lane.PLATFORM:
+        return Outcome(account, "failed", "not renewed: an API key has no login to renew")
     try:
         renewed = await keeper.renew(account.id, account.tokens.access, time.time())
     except NeedsLogin as error:

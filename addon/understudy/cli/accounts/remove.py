@@ -3,8 +3,9 @@
 import argparse
 
 from understudy.cli.arguments import Commands, WrongUse, add_command, add_labels, add_yes
-from understudy.cli.pool import about, change_pool, chosen, confirm, store
+from understudy.cli.pool import KEY_GOES_ON, about, change_pool, chosen, confirm, store
 from understudy.pool import edits
+from understudy.pool.account import Lane
 
 
 def add_parser(commands: Commands) -> None:
@@ -38,7 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     pool = change_pool(lambda pool: edits.remove(pool, [account.id for account in accounts]))
     for account in accounts:
         print(f"removed {about(account)}")
-    print("ChatGPT was not asked to end the login; `understudy logout` does that, too.")
+    lanes = {account.lane for account in accounts}
+    if Lane.CODEX in lanes:
+        print("ChatGPT was not asked to end the login; `understudy logout` does that, too.")
+    if Lane.PLATFORM in lanes:
+        print(KEY_GOES_ON)
     if copy is not None:
         print(f"The pool as it was: {copy}")
         print(f"To bring it back: understudy accounts quarantine restore {copy.name}")

@@ -7,10 +7,20 @@ import time
 
 from understudy.cli.accounts.list import PIN_WORDS, account_object
 from understudy.cli.arguments import Commands, add_command, add_json, add_label, add_show_email
-from understudy.cli.pool import LOG_IN, chosen, condition, condition_words, email_of, store
+from understudy.cli.pool import (
+    block_words,
+    blocks_now,
+    chosen,
+    condition,
+    condition_words,
+    cure,
+    email_of,
+    paid_today,
+    store,
+)
 from understudy.cli.render import Look, age, duration, look_of, wrapped
 from understudy.cli.status import window_lines
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Ground, Lane
 from understudy.pool.health import State
 from understudy.pool.pool import Pool, pin_of
 from understudy.pool.refreshes import Refreshes, wait_of
@@ -67,8 +77,13 @@ def shown_object(
         "user_id": account.user_id or None,
         "state_since": account.health_at,
         "block": block
-        and {"until": block.until, "reason": block.reason, "limit": block.limit, "authoritative": block.authoritative},
-        "access_token_expires_at": account.tokens.expires_at,
+        and {
+            "until": block.until,
+            "reason": block.reason,
+            "limit": block.ground is Ground.LIMIT,
+            "authoritative": block.authoritative,
+        },
+        "access_token_expires_at": None if account.lane is Lane.PLATFORM else account.tokens.expires_at,
         "renewed_at": refreshes.renewed_at,
         "renewal_trouble": _trouble(refreshes, now) or None,
         "quota": snapshot and quota_object(snapshot),
@@ -86,26 +101,40 @@ def _identity(pool: Pool, account: Account, now: float, show_email: bool) -> lis
         ("user", account.user_id or "unknown"),
         ("state", condition_words(account, now) + PIN_WORDS[pin_of(pool.pin, account)]),
         *_why(account, now),
+        *(("", block_words(block, now)) for block in blocks_now(account, now)),
+        *_terms(account, now),
         ("tags", ", ".join(account.tags) or "none"),
         ("note", account.note or "none"),
     ]
 
 
 def _why(account: Account, now: float) -> list[tuple[str, str]]:
-    """Why the account does not serve, where that is not said by its state already."""
+    """Why the account does not serve at all, where that is not said by its state already."""
     match condition(account, now):
         case State.NEEDS_LOGIN:
             since = f", since {_moment(account.health_at, now)}" if account.health_at is not None else ""
-            return [("", f"{account.health_reason}{since}"), ("", f"log in again: {LOG_IN}")]
-        case State.BLOCKED if account.block is not None:
-            named = "" if account.block.authoritative else " (the time is a guess: ChatGPT named none)"
-            return [("", f"{account.block.reason}{named}")]
+            return [("", f"{account.health_reason}{since}"), ("", cure(account))]
         case State.DISABLED:
             return [("", f"enable it: understudy accounts enable {account.label}")]
     return []
 
 
+def _terms(account: Account, now: float) -> list[tuple[str, str]]:
+    """On what terms the account serves."""
+    if account.lane is Lane.PLATFORM:
+        served = paid_today(account, now)
+        return [
+            ("lane", "platform: the last resort, where each request costs money; see codex_overflow"),
+            ("paid today", "no requests" if not served else "1 request" if served == 1 else f"{served} requests"),
+        ]
+    kept = account.reserve_percent
+    reserve = f"the last {kept:g} % of every window of the main limit" if kept else "none"
+    return [("lane", "codex"), ("reserve", reserve)]
+
+
 def _login(account: Account, now: float) -> list[tuple[str, str]]:
+    if account.lane is Lane.PLATFORM:
+        return [("key", "it does not expire, and is never renewed")]
     left = account.tokens.expires_at - now
     life = f"good for {duration(left)}" if left > 0 else "expired; it is renewed when the account is next used"
     trouble = _trouble(account.refreshes, now)

@@ -4,10 +4,10 @@ import argparse
 import time
 
 from understudy.cli.arguments import Commands, add_command, add_label
-from understudy.cli.pool import LOG_IN, about, condition, condition_words, edit
+from understudy.cli.pool import about, condition, condition_words, cure, edit
 from understudy.cli.render import wrapped
 from understudy.pool import edits
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Lane
 from understudy.pool.health import State
 
 
@@ -49,8 +49,10 @@ def _trouble(account: Account, soft: bool, now: float) -> list[str]:
     """What the user should know of an account that cannot serve now, and what can be done about it."""
     found = condition(account, now)
     if found is State.NEEDS_LOGIN:
-        return [f"It cannot serve: {account.health_reason}. Log in again: {LOG_IN}"]
+        return [f"It cannot serve: {account.health_reason}. {cure(account)}"]
+    paid = ["It is an API key: each request costs money, and it serves with the option codex_overflow=on alone."]
+    known = paid if account.lane is Lane.PLATFORM else []
     if found is not State.BLOCKED:
-        return []
+        return known
     stepping_in = [] if soft else [f"To let the others serve meanwhile: understudy accounts use {account.label} --soft"]
-    return [f"It cannot serve now: it is {condition_words(account, now)}.", *stepping_in]
+    return [*known, f"It cannot serve now: it is {condition_words(account, now)}.", *stepping_in]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from understudy.cli.arguments import Commands, WrongUse, add_command
 from understudy.cli.network import add_network_arguments, read_network
 from understudy.cli.pool import about, store
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Lane
 from understudy.pool.labels import FORM, is_label
 from understudy.wire.text import is_id, safe_text
 
@@ -84,4 +84,6 @@ def find_workspace(accounts: tuple[Account, ...], name: str) -> str:
     known = find(accounts, name)
     if known is None and not is_id(name):
         raise WrongUse(f"not a workspace: {name!r} (give its id, or the label of an account)")
+    if known is not None and known.lane is Lane.PLATFORM:
+        raise WrongUse(f"{known.label} is an API key, and no workspace that one logs in to")
     return name if known is None else known.account_id

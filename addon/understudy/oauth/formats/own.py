@@ -4,10 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from understudy.oauth.api_key import key_login, read_key
 from understudy.oauth.claims import mask_email
 from understudy.oauth.formats.collect import collect
-from understudy.oauth.formats.found import Found
-from understudy.pool.account import Account
+from understudy.oauth.formats.found import Found, FoundLogin
+from understudy.oauth.formats.records import label_from
+from understudy.pool.account import Account, Health, Lane
+from understudy.pool.edits import LONGEST_NOTE, MOST_TAGS
+from understudy.pool.labels import is_label
+from understudy.wire.text import safe_text
 
 VERSION = 1
 _MARK = "understudy_export"
@@ -31,7 +36,10 @@ def redacted(accounts: Sequence[Account], now: float) -> bytes:
 
 
 def read(document: Mapping[str, object]) -> Found | None:
-    """What `export` wrote. Raises ValueError for another version, and for what has no tokens in it."""
+    """What `export` wrote; API keys come last, as in the pool that they are put into.
+
+    Raises ValueError for another version, and for what has no tokens in it.
+    """
     if {"version", "revision", "accounts"} <= document.keys():
         raise ValueError("it is a pool itself, or a backup of one; import what `understudy accounts export` writes")
     if _MARK not in document:
@@ -41,7 +49,9 @@ def read(document: Mapping[str, object]) -> Found | None:
     if document.get("redacted") is True:
         raise ValueError("it is a redacted export: the tokens were taken out of it")
     accounts = document.get("accounts")
-    return collect("Understudy", [_record(account) for account in accounts] if isinstance(accounts, list) else [])
+    records = accounts if isinstance(accounts, list) else []
+    found = collect("Understudy", [_record(account) for account in records if not _is_of_key(account)])
+    return _with_keys(found, [account for account in records if _is_of_key(account)])
 
 
 def is_export(document: object) -> bool:
@@ -87,6 +97,8 @@ def _standing(account: Account) -> dict[str, object]:
         "plan": account.plan,
         "fedramp": account.fedramp,
         "enabled": account.enabled,
+        "lane": account.lane.value,
+        "reserve_percent": account.reserve_percent,
         "tags": list(account.tags),
         "health": account.health.value,
         "health_reason": account.health_reason,
@@ -106,3 +118,35 @@ def _record(account: object) -> object:
     """The account with its tokens beside the rest, as other programs have them."""
     tokens = account.get("tokens") if isinstance(account, dict) else None
     return {**account, **tokens} if isinstance(account, dict) and isinstance(tokens, dict) else account
+
+
+def _is_of_key(account: object) -> bool:
+    return isinstance(account, dict) and account.get("lane") == Lane.PLATFORM
+
+
+def _with_keys(found: Found, records: Sequence[Mapping[str, object]]) -> Found:
+    keys: list[FoundLogin] = []
+    left_out: list[str] = []
+    for number, record in enumerate(records, 1):
+        try:
+            keys.append(_key(record))
+        except ValueError as error:
+            left_out.append(f"API key {number}: {error}")
+    return Found(found.program, (*found.logins, *keys), (*found.left_out, *left_out))
+
+
+def _key(record: Mapping[str, object]) -> FoundLogin:
+    """Raises ValueError, in words that hold nothing of the record."""
+    if record.get("health") == Health.NEEDS_LOGIN.value:
+        raise ValueError("it no longer works, says the file")
+    tokens, tags, note = (record.get(name) for name in ("tokens", "tags", "note"))
+    access = tokens.get("access") if isinstance(tokens, dict) else None
+    return FoundLogin(
+        key_login(read_key(access if isinstance(access, str) else "")),
+        label=label_from(record.get("label")),
+        tags=tuple(tag for tag in tags if isinstance(tag, str) and is_label(tag))[:MOST_TAGS]
+        if isinstance(tags, list)
+        else (),
+        note=safe_text(note, LONGEST_NOTE) if isinstance(note, str) else "",
+        enabled=record.get("enabled") is not False,
+    )
