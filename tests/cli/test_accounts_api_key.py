@@ -128,6 +128,9 @@ def test_a_key_in_the_place_of_the_label_is_refused_and_not_repeated(understudy:
     said = understudy("accounts", "add-api-key", KEY)
     assert (said.code, said.out) == (2, "")
     assert "not the key" in said.err and CANARY not in said.err
+    for misplaced in ((KEY,), ("--key", KEY), ("--api-key", KEY)):
+        said = understudy("accounts", "add-api-key", "paid", *misplaced)
+        assert (said.code, "not the key" in said.err, CANARY in said.err) == (2, True, False)
     assert understudy("accounts", "add-api-key", "two words").code == 2
     assert not home.exists()
 

@@ -269,6 +269,21 @@ def test_after_output_nothing_is_replayed(theatre: Theatre, fate: Json, code: st
     kept(theatre, keeps)
 
 
+@pytest.mark.parametrize(
+    ("fate", "said"),
+    [
+        pytest.param({**LIMIT, "after_words": 5}, "usage limit", id="usage limit"),
+        pytest.param(early("context_length_exceeded", words=5), "context_length_exceeded", id="too long"),
+        pytest.param(ANSWER, "ok", id="nothing"),
+    ],
+)
+def test_what_an_answer_failed_in_is_said_of_it(theatre: Theatre, witness: Witness, fate: Json, said: str) -> None:
+    theatre.cast(work=fate)
+    witness.news()
+    theatre.ask()
+    assert [(seen.status, seen.reason) for seen in witness.news()] == [(200, said)]
+
+
 # Time
 
 QUICK: dict[str, object] = {

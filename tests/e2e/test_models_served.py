@@ -66,6 +66,14 @@ def test_the_host_gets_the_backend_s_words_and_what_there_is(theatre: Theatre, s
     assert theatre.asked == ["lesser", "petty"]
 
 
+def test_a_chain_that_nobody_has_any_of_ends_in_these_words(
+    theatre: Theatre,
+) -> None:
+    theatre.cast(petty=ANSWER, poor=ANSWER, plain=ANSWER)
+    assert refusal(theatre.ask(model="gpt-6")).startswith(words("gpt-6"))
+    assert [model for _, model in asked_for(theatre)] == 3 * ["gpt-6"] + 3 * ["gpt-8"]
+
+
 def test_it_is_remembered_so_that_nobody_is_asked_again(theatre: Theatre) -> None:
     theatre.cast(lesser=ANSWER, petty=ANSWER)
     first, second = (theatre.ask(model="gpt-5.5") for _ in range(2))

@@ -17,7 +17,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="options",
         metavar="NAME=VALUE",
-        help="an option of the proxy that holds here too, as for mitmdump; codex_issuer, say",
+        help="an option of the proxy that holds here too, as for mitmdump; codex_backend, say",
     )
 
 

@@ -14,13 +14,13 @@ from understudy.cli.scene import Decision, Scene, decide, read_scene
 from understudy.pool import edits
 from understudy.pool.account import Account
 from understudy.pool.affinity import LIFETIME, Binding
-from understudy.pool.choose import Choice, Weighed, weigh
+from understudy.pool.choose import Choice, Rules, Weighed, weigh
 from understudy.pool.ledger import Figures, share
 from understudy.pool.obstacles import Obstacle, Why
 from understudy.pool.pool import Pool
 from understudy.pool.session import Isolation, Session
 from understudy.pool.standing import Standing
-from understudy.pool.strategies import score
+from understudy.pool.strategies import Strategy, score
 from understudy.state.board import session_line
 from understudy.wire.text import clock_time, safe_text
 
@@ -106,7 +106,7 @@ def _lines(scene: Scene, decision: Decision, weighed: Sequence[Weighed], now: fl
     rules = scene.told.rules
     lines = [*wrapped(_headline(decision, now)), ""]
     for standing, met in weighed:
-        verdict = _verdict(standing, met, decision, now)
+        verdict = _verdict(standing, met, decision, rules, now)
         lines += wrapped(f"  {standing.account.label:{width}}  {verdict}", width + 4)
     lines += ["", *wrapped(f"Strategy {rules.strategy}, isolation {rules.isolation}; {scene.source}.")]
     shown = {standing.account.id for standing, _ in weighed}
@@ -130,15 +130,17 @@ def _headline(decision: Decision, now: float) -> str:
     return f"{whose}{model} would be refused.{reason}"
 
 
-def _verdict(standing: Standing, met: Obstacle | None, decision: Decision, now: float) -> str:
+def _verdict(standing: Standing, met: Obstacle | None, decision: Decision, rules: Rules, now: float) -> str:
     """Whether the account can serve, and what is known of it."""
     if met is None:
-        return f"yes, {_fitness(standing, now)}"
+        return f"yes, {_fitness(standing, rules, now)}"
     return f"{'if need be' if _is_chosen(standing, decision) else 'no'}: {met.words(now)}"
 
 
-def _fitness(standing: Standing, now: float) -> str:
+def _fitness(standing: Standing, rules: Rules, now: float) -> str:
     facts = [f"{standing.left(now):.0f} % left" if standing.snapshot else "nothing known of its quota"]
+    if standing.left(now) <= rules.soft_quota and rules.strategy is not Strategy.DRAIN:
+        facts.append("no new session while another has more (codex_soft_quota)")
     facts.append(f"score {score(standing, now):.0f}")
     if standing.claims:
         facts.append(f"{standing.claims} running in other processes")

@@ -27,7 +27,7 @@ from understudy.proxy.layer import replaying
 from understudy.proxy.memory import Memory
 from understudy.proxy.messages import place_of, response_of
 from understudy.proxy.options import add_options, read_settings, turn_on_needs
-from understudy.proxy.roster import Roster
+from understudy.proxy.roster import Roster, Shown
 from understudy.proxy.sharing import Sharing
 from understudy.proxy.turn import Attempt, Turn, Wait
 from understudy.state.accounts import AccountStore
@@ -98,6 +98,7 @@ class Understudy:
         if self._tasks:
             for task in self._tasks:
                 task.cancel()
+            self._dispatcher.roster.show(Shown(upcoming=""))  # Nobody is there to carry it out.
             self._dispatcher.roster.write()
             self._sharing.end()
 
@@ -277,7 +278,8 @@ class Understudy:
         status = flow.response.status_code if flow.response else None
         line = views.last_line(turn, status, error, time.monotonic(), time.time())
         committed = bool(turn.sent) and turn.sent[-1].committed_at is not None
-        served = error is None and turn.broken is None and committed and status is not None and status < 400
+        whole = turn.broken is None and not turn.failed_as
+        served = error is None and whole and committed and status is not None and status < 400
         shown = views.FAILED if turn.sent and not turn.given_up else views.REFUSED
         marker = views.SERVED if served else shown
         views.mark(flow, line, turn.relay_options.stream, marker)

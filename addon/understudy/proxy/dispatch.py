@@ -88,7 +88,7 @@ class Dispatcher:
         choice = choose(standings, Session(), now, self.rules(), self.memory.course)
         if (until := worth_waiting(choice, now, self.settings.wait)) is not None:
             return f"waits until {clock_time(until, now)}"
-        return str(choice) if isinstance(choice, Choice) else choice.words(now)
+        return str(choice) if isinstance(choice, Choice) else f"refused ({choice.words(now)})"
 
     # What the stream asks
 
@@ -206,6 +206,8 @@ class Dispatcher:
     async def _follow_up(self, turn: Turn, sent: Sent, move: Move) -> Attempt | Wait | Reply:
         """The attempt that `move` asks for, if the request may still make one, or the last word."""
         if spent(turn.tried, turn.age(), move):
+            if sent.outcome and sent.outcome.kind is Kind.NOT_ENTITLED and not self._stand_ins.has_more(turn):
+                return await self._stand_ins.refusal(turn)
             return self._give_up(turn)
         decided = await (self._again(turn, sent, move) if isinstance(move, Stay) else self._next(turn))
         # A refresh on the way may have taken its time.

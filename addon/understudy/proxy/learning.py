@@ -17,11 +17,12 @@ from understudy.proxy.roster import Change, Roster
 from understudy.proxy.turn import Sent, Turn
 from understudy.state.refresher import tell_dead
 from understudy.wire import outcome as outcomes
-from understudy.wire.answer import Stage
+from understudy.wire.answer import Stage, error_of
 from understudy.wire.jsontext import loads
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.quota import MAIN_LIMIT, Snapshot, active_limit, from_headers, from_usage_limit, merge
 from understudy.wire.request import turn_state_key
+from understudy.wire.text import safe_text
 from understudy.wire.usage import read_usage
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Learner:
         now = time.time()
         for snapshot in turn.relay.snapshots:
             self._figures(turn, sent, snapshot)
+        turn.failed_as = _failure_of(turn)
         if (outcome := _end_of(turn, now)) is not None:
             self.counts(sent, outcome)
             self._apply(turn, sent, outcome, Deliver(), now)
@@ -169,6 +171,16 @@ def _figures_of(turn: Turn, outcome: Outcome, now: float) -> Snapshot | None:
         return from_usage_limit(body, now, active_limit(turn.response_headers))
     except ValueError:
         return None
+
+
+def _failure_of(turn: Turn) -> str:
+    """What a committed answer failed in, in our words or the backend's code; empty where it did not."""
+    relay = turn.relay
+    if relay is None or relay.terminal is not Stage.FAILED or relay.terminal_event is None or turn.broken is not None:
+        return ""
+    found = outcomes.from_failure(relay.terminal_event, turn.response_headers, time.time(), turn.errors)
+    error = error_of(relay.terminal_event)
+    return found.reason if found else safe_text(error.code or error.type or "failed")
 
 
 def _end_of(turn: Turn, now: float) -> Outcome | None:

@@ -42,14 +42,20 @@ class StandIns:
 
     def fall_back(self, turn: Turn) -> bool:
         """Whether there is another model for the one that no account has; then the request asks for that one."""
-        chain = self.settings.models.fallbacks(turn.asked)
-        rest = [model for model in chain if model not in turn.fallen]
+        rest = self._rest(turn)
         if not rest:
             return False
         turn.fallen.add(rest[0])
         turn.passed_over = {i: met for i, met in turn.passed_over.items() if met.why is not Why.UNENTITLED}
         self._serve_as(turn, rest[0])
         return True
+
+    def has_more(self, turn: Turn) -> bool:
+        """Whether there is another model that this request has not asked for."""
+        return bool(self._rest(turn))
+
+    def _rest(self, turn: Turn) -> list[str]:
+        return [model for model in self.settings.models.fallbacks(turn.asked) if model not in turn.fallen]
 
     async def refusal(self, turn: Turn) -> Reply:
         """The backend's words for a model that no account has, and the models that they do have.

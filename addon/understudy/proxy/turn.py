@@ -134,6 +134,8 @@ class Turn:
     relay: Relay | None = None
     broken: str | None = None
     """How a committed answer broke off."""
+    failed_as: str = ""
+    """What a committed answer failed in, where the backend ended it so."""
     given_up: bool = False
     """The last word is ours, because no account could serve; the attempts are shown by themselves."""
     refused_as: str = ""

@@ -97,7 +97,7 @@ def last_line(turn: Turn, status: int | None, error: str | None, ended_at: float
     if not turn.sent or turn.given_up:
         return Line("", 0, status, error or turn.refused_as, ended_at - turn.arrived_at)
     sent = turn.sent[-1]
-    said = error or turn.broken or ("ok" if sent.outcome is None else reason(sent.outcome, now))
+    said = error or turn.broken or turn.failed_as or ("ok" if sent.outcome is None else reason(sent.outcome, now))
     choice = sent.attempt.choice
     return Line(
         choice.account.label,

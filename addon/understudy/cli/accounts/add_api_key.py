@@ -44,13 +44,16 @@ def add_parser(commands: Commands) -> None:
         example="understudy accounts add-api-key platform --key-file key.txt",
     )
     parser.add_argument("label", metavar="LABEL", help=f"what to call it: {FORM}")
+    # Taken, so that it is not echoed as an argument that is not understood.
+    parser.add_argument("misplaced", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--key", "--api-key", action="append", dest="misplaced_key", help=argparse.SUPPRESS)
     parser.add_argument("--key-file", metavar="PATH", type=Path, help="a file that has the key in its first line")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads the key, and puts it into the pool. Exit code 0, 1 or 2."""
-    if arguments.label.startswith("sk-"):
-        raise WrongUse("give a label, and not the key: it is asked for. Your shell may have kept what you typed")
+    if arguments.label.startswith("sk-") or arguments.misplaced or arguments.misplaced_key:
+        raise WrongUse("give a label alone, and not the key: it is asked for. Your shell may have kept what you typed")
     if not is_label(arguments.label):
         raise WrongUse(f"not a label: {safe_text(arguments.label)!r} ({FORM})")
     # A pool that cannot be read is to be said before the user has looked for the key.
