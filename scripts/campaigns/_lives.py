@@ -17,7 +17,7 @@ GRACE = 0.3
 MARGIN = 0.5
 """Seconds by which an account must have been able to serve when a request failed."""
 NEAR = 0.05
-"""Seconds between a request's coming in and what is decided of it."""
+"""Seconds by which a moment that was computed may be wrong."""
 COOLING = 6.0
 BREAKER = 30.0
 IN_A_ROW = 3
@@ -191,6 +191,11 @@ def _request_of(entry: Entry) -> str:
     return str(entry.body["input"][-1]["content"][0]["text"]).partition(" ")[0]
 
 
+def _told_at(entry: Entry) -> float:
+    """When the head of the answer left, or the connection was broken."""
+    return entry.time + (entry.answered_at or entry.finished_at or entry.at) - entry.at
+
+
 def _ended_at(entry: Entry) -> float:
     return entry.time + (entry.finished_at or entry.at) - entry.at
 
@@ -217,7 +222,7 @@ class Reader:
             self._limited(call, call.until, fills=entry.step != IN_STREAM)
         elif entry.answered_at is not None:
             # The head of any other answer has figures: of a limit that is over, or that this one has used up.
-            self._heard(call, told=entry.time + entry.answered_at - entry.at)
+            self._heard(call, _told_at(entry))
 
     def _call(self, entry: Entry) -> Call:
         return Call(
@@ -232,7 +237,7 @@ class Reader:
         )
 
     def _until(self, entry: Entry) -> float | None:
-        begun = (spell for spell in self._spells if spell.begins - NEAR <= entry.time)
+        begun = (spell for spell in self._spells if spell.begins <= _told_at(entry))
         latest = max(begun, key=attrgetter("begins"), default=None)
         spell = latest if latest and entry.time < latest.ends + NEAR else None
         if entry.step == IN_STREAM and spell:
@@ -270,6 +275,6 @@ def _struck(
     begins = [*(strike.begins for strike in strikes), *(spell.begins for spell in spells)]
     for strike in strikes:
         if strike.label == label:
-            hit = [e.time for e in entries if e.time >= strike.begins - NEAR and e.step == strike.step]
+            hit = [e.time for e in entries if _told_at(e) >= strike.begins and e.step == strike.step]
             used_up = hit[strike.count - 1] if len(hit) >= strike.count else math.inf
             yield strike.begins, min(used_up, *(at for at in begins if at > strike.begins), math.inf)

@@ -51,13 +51,10 @@ class Verdict:
     """As the backend says."""
     common: int = 0
     """What the account had seen before of the same talk: cached where no key is needed for that."""
-    added: list[float] = field(default_factory=list)
-    """Seconds from the first attempt to the last, of requests that were answered, but not by the first."""
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing happened that must not."""
-        return not (self.failed or self.moved or self.pressed)
+    hops: list[float] = field(default_factory=list)
+    """Seconds from the first call to the last, of answered requests whose other calls have met limits alone."""
+    retries: list[float] = field(default_factory=list)
+    """The same where there were faults."""
 
 
 def judge(asked: Sequence[Asked], lives: Mapping[str, Life]) -> Verdict:
@@ -67,7 +64,10 @@ def judge(asked: Sequence[Asked], lives: Mapping[str, Life]) -> Verdict:
         calls.setdefault(call.request, []).append(call)
     well = sorted((request for request in asked if not request.failure), key=attrgetter("session"))
     answers = [calls[request.name] for request in well]
-    verdict = Verdict(len(asked), len(well), added=[c[-1].at - c[0].at for c in answers if len(c) > 1])
+    verdict = Verdict(len(asked), len(well))
+    for first, *others in (answer for answer in answers if len(answer) > 1):
+        faults = any(call.failed for call in (first, *others))
+        (verdict.retries if faults else verdict.hops).append(others[-1].at - first.at)
     for request in asked:
         if request.failure:
             _judge_failure(verdict, request, calls.get(request.name, []), lives)
