@@ -1,4 +1,4 @@
-"""Runs a campaign: many tries to lose a login or a pool, by racing processes or by killing them at every step."""
+"""Runs a campaign: many tries to lose a login or a pool, or to have a request fail that somebody could have served."""
 
 import argparse
 import importlib
@@ -11,8 +11,8 @@ NAMES = sorted(path.stem.replace("_", "-") for path in (HERE / "campaigns").glob
 
 
 def main() -> int:
-    """Exit code 1 where anything was lost, or asked for more often than it may be."""
-    parser = argparse.ArgumentParser(description="Tries to lose a login or a pool.")
+    """Exit code 1 where anything was lost, failed in vain, or was asked for more often than it may be."""
+    parser = argparse.ArgumentParser(description="Tries to lose a login, a pool, or a request.")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="a few seconds: shows that it works, proves little")
     arguments = parser.parse_args()
