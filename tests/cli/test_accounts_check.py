@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import httpx
 import pytest
 
 from support.logins import account
+from support.members import pool_of
 from support.terminal import Said, Understudy
 from understudy.cli.accounts import check, refresh
-from understudy.oauth.codex_auth import read_auth_json
-from understudy.oauth.enrol import enrol
 from understudy.oauth.request import CLIENT_ID
 from understudy.pool.account import Health
 from understudy.pool.edits import enable
-from understudy.pool.pool import over_accounts, with_accounts
+from understudy.pool.pool import over_accounts
 from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
 from understudy.state.quota import QuotaCache
@@ -52,13 +50,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def store(home: Path, sandbox: Sandbox) -> AccountStore:
-    """A pool of the sandbox's accounts."""
-    store = AccountStore(home)
-    for label in sandbox.scenario.accounts:
-        login = read_auth_json(sandbox.auth_json(label))
-        enrolled = enrol(store.read().accounts, login, f"acct_{label}", label, now=0.0).accounts
-        store.update(partial(with_accounts, accounts=enrolled))
-    return store
+    return pool_of(sandbox, home)
 
 
 Ask = Callable[..., Said]

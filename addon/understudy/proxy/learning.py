@@ -72,8 +72,9 @@ class Learner:
         now = time.time()
         for snapshot in turn.relay.snapshots:
             self._figures(turn, sent, snapshot)
-        turn.failed_as = _failure_of(turn)
-        if (outcome := _end_of(turn, now)) is not None:
+        outcome = _end_of(turn, now)
+        turn.failed_as = _failure_of(turn, outcome)
+        if outcome is not None:
             self.counts(sent, outcome)
             self._apply(turn, sent, outcome, Deliver(), now)
         elif turn.relay.shown_output:
@@ -173,14 +174,13 @@ def _figures_of(turn: Turn, outcome: Outcome, now: float) -> Snapshot | None:
         return None
 
 
-def _failure_of(turn: Turn) -> str:
+def _failure_of(turn: Turn, outcome: Outcome | None) -> str:
     """What a committed answer failed in, in our words or the backend's code; empty where it did not."""
     relay = turn.relay
     if relay is None or relay.terminal is not Stage.FAILED or relay.terminal_event is None or turn.broken is not None:
         return ""
-    found = outcomes.from_failure(relay.terminal_event, turn.response_headers, time.time(), turn.errors)
     error = error_of(relay.terminal_event)
-    return found.reason if found else safe_text(error.code or error.type or "failed")
+    return outcome.reason if outcome else safe_text(error.code or error.type or "failed")
 
 
 def _end_of(turn: Turn, now: float) -> Outcome | None:
