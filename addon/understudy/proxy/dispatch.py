@@ -372,7 +372,7 @@ def _in_words(decided: Attempt | Wait | Reply | None, account: Account) -> str:
     if isinstance(decided, Wait):
         return "waiting for a limit to end"
     if not isinstance(decided, Attempt):
-        return "given to the host"
+        return "nobody is left to ask"
     if decided.account.id != account.id:
         return f"replaced by {decided.choice}"
     return f"tried again after {decided.delay:.1f} s" if decided.delay else "tried again"

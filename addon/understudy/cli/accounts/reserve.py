@@ -27,10 +27,10 @@ def add_parser(commands: Commands) -> None:
 
 
 def percent(text: str) -> float:
-    """`10`, `12.5` or `10%`. Raises ValueError."""
+    """`10`, `12.5` or `10%`. Raises ArgumentTypeError, in words for the user."""
     found = number(text.removesuffix("%"))
     if found is None or found > 100:
-        raise ValueError
+        raise argparse.ArgumentTypeError("give a number from 0 to 100")
     return found
 
 
