@@ -25,7 +25,7 @@ CANARY = "canary-in-the-exception"
 BODY = json.dumps({"model": "gpt-5.5", "input": "hi", "stream": True}).encode()
 AUTHORIZATION = f"Authorization: Bearer {HOST_KEY}"
 REQUEST = post("/v1/responses", BODY, AUTHORIZATION)
-MODELS = f"GET /v1/models HTTP/1.1\r\nHost: {OPENAI}\r\nX-Kept: Yes\r\n\r\n".encode()
+FILES = f"GET /v1/files HTTP/1.1\r\nHost: {OPENAI}\r\nX-Kept: Yes\r\n\r\n".encode()
 BOTTOMLESS = [{"minutes": 300, "cost": 0}]
 SCENARIO: dict[str, object] = {"accounts": {"home": {"steps": [{"do": "answer", "words": 3}], "windows": BOTTOMLESS}}}
 
@@ -59,7 +59,7 @@ def the_key_reaches_nobody(sandbox: Sandbox, openai: Origin) -> Iterator[None]:
     sandbox.set_steps("home", [{"do": "answer", "words": 3}])
     openai.forget()
     yield
-    assert [request for request in openai.requests if not request.startswith(b"GET /v1/models ")] == []
+    assert [request for request in openai.requests if not request.startswith(b"GET /v1/files ")] == []
     assert HOST_KEY.encode() not in openai.received
     journal = sandbox.journal.to_json().decode()
     assert HOST_KEY not in journal
@@ -100,9 +100,7 @@ class TestAFaultInAHook:
     ERRORS = (*MITMPROXY_CATCHES, "CancelledError", "SystemExit")
 
     @pytest.mark.parametrize("error", ERRORS)
-    @pytest.mark.parametrize(
-        "place", ["Understudy._verdict", "Understudy._turn", "Dispatcher.prepare", "Dispatcher._read"]
-    )
+    @pytest.mark.parametrize("place", ["Understudy._verdict", "Understudy._turn", "Dispatcher.prepare", "Reader.read"])
     def test_before_anything_was_sent_is_a_502_and_nothing_is_sent(
         self, faulty: "Faulty", sandbox: Sandbox, place: str, error: str
     ) -> None:
@@ -239,6 +237,7 @@ class Faulty:
             "from understudy.proxy.addon import Understudy\n"
             "from understudy.proxy.dispatch import Dispatcher\n"
             "from understudy.proxy.learning import Learner\n"
+            "from understudy.proxy.reader import Reader\n"
             "from understudy.proxy.turn import Attempt\n\n"
             f"FOLDER = Path({str(folder)!r})\n\n\n"
             "def plant(owner, name):\n"
@@ -260,8 +259,9 @@ class Faulty:
             "for name in ('load', 'next_layer', 'requestheaders', 'request', 'responseheaders',\n"
             "             '_verdict', '_turn'):\n"
             "    plant(Understudy, name)\n"
-            "for name in ('prepare', 'decide', '_read'):\n"
+            "for name in ('prepare', 'decide'):\n"
             "    plant(Dispatcher, name)\n"
+            "plant(Reader, 'read')\n"
             "for name in ('counts', 'failed', 'committed', 'finished'):\n"
             "    plant(Learner, name)\n"
             "for name in ('attempt_flow', 'last_line'):\n"
@@ -343,9 +343,9 @@ class TestAScriptThatChanges:
             for host in (opened_before, opened_while):
                 answer = host.exchange(REQUEST)
                 assert (answer.status, answer.error["code"]) == (502, "understudy_not_prepared")
-                assert host.exchange(MODELS).body == Origin.BODY
+                assert host.exchange(FILES).body == Origin.BODY
             assert len(sandbox.journal.responses()) == 1
-            assert openai.requests == [MODELS, MODELS]
+            assert openai.requests == [FILES, FILES]
 
             script.becomes(SCRIPT.read_text())
             assert is_whole(opened_before.exchange(REQUEST))
@@ -399,7 +399,7 @@ class TestAScriptThatChanges:
             proxy.wait_for_log("Removing script")
             answer = ask(proxy)
             with Tunnel(proxy) as host:
-                assert host.exchange(MODELS).body == Origin.BODY
+                assert host.exchange(FILES).body == Origin.BODY
         assert (answer.status, answer.error["code"]) == (502, "understudy_not_prepared")
         assert sandbox.journal.responses() == ()
 

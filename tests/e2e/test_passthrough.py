@@ -73,14 +73,14 @@ def nothing_is_carried_out_by_accounts(
 @pytest.mark.parametrize(
     ("line", "body"),
     [
-        pytest.param("GET /v1/models HTTP/1.1", b"", id="models"),
-        pytest.param("POST /v1/chat/completions HTTP/1.1", b'{ "model":"gpt-5.5",  "stream": true}\r\n', id="chat"),
+        pytest.param("GET /v1/files HTTP/1.1", b"", id="files"),
+        pytest.param("POST /v1/completions HTTP/1.1", b'{ "model":"gpt-5.5",  "stream": true}\r\n', id="odd JSON"),
         pytest.param("POST /v1/embeddings?a=%2f&b=;c HTTP/1.1", b"\x00\xff\r\n\r\n", id="any bytes"),
-        pytest.param("GET /v1/responses/resp_1?include[]=x HTTP/1.1", b"", id="a stored response"),
-        pytest.param("DELETE /v1/responses/resp_1 HTTP/1.1", b"", id="deleting one"),
+        pytest.param("GET /v1/chat/completions/chatcmpl-1?include[]=x HTTP/1.1", b"", id="a stored completion"),
+        pytest.param("DELETE /v1/files/file_1 HTTP/1.1", b"", id="deleting"),
         pytest.param("GET /v1/responses HTTP/1.1", b"", id="our path, another method"),
         pytest.param("POST /v1/responses/../files HTTP/1.1", b"{}", id="a path that only begins like ours"),
-        pytest.param("POST /v1/responses/compact HTTP/1.1", b"{}", id="a path below ours"),
+        pytest.param("POST /v1/responses/compact/more HTTP/1.1", b"{}", id="a path below ours"),
         pytest.param("OPTIONS * HTTP/1.1", b"", id="the server itself"),
         pytest.param("PATCH /a//b/%E2%82%AC/./c HTTP/1.1", b"x" * 70_000, id="a large body"),
     ],
@@ -105,7 +105,7 @@ def test_one_connection_carries_what_is_ours_and_what_is_not(make_backstage: Mak
     stage = make_backstage()
     body = b'{"model": "gpt-5.5", "input": "hi"}'
     ours = f"POST /v1/responses HTTP/1.1\r\nHost: {OPENAI}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
-    others = f"GET /v1/models HTTP/1.1\r\nHost: {OPENAI}\r\n\r\n".encode()
+    others = f"GET /v1/files HTTP/1.1\r\nHost: {OPENAI}\r\n\r\n".encode()
     with Sandbox({"accounts": {"home": {}}}) as sandbox:
         stage.enrol(sandbox)
         with stage.proxy(sandbox, routes={f"{OPENAI}:443": openai.port}) as proxy, Tunnel(proxy) as host:

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from support.hosts import HOST_KEY, curl
-from support.theatre import URL, Heard, Json, Theatre, TheatreFactory, member
+from support.theatre import URL, Heard, Json, Theatre, TheatreFactory
 from understudy import __version__
 
 ANSWER: Json = {"do": "answer", "text": "Yes."}
@@ -50,6 +50,9 @@ def test_what_real_hosts_send_is_taken_by_a_strict_backend(
     hop = ("host", "connection", "content-length", "transfer-encoding", "upgrade")
     headers = {name.lower(): value for name, value in captured["headers"] if name.lower() not in hop}
     theatre.cast(work=ANSWER)
+    if isinstance(items := captured["body"]["input"], list):
+        # The answers that they point at were another backend's.
+        captured["body"]["input"] = [item for item in items if item.get("type") != "item_reference"]
     heard = theatre.ask(captured["body"], headers=headers, http2=http2)
     assert heard.status == 200, heard.body
     assert theatre.asked == ["work"]
@@ -175,9 +178,9 @@ def test_a_system_message_is_a_developers(theatre: Theatre) -> None:
     assert items == [{"role": "developer", "content": "Be brief."}, USER]
 
 
-def test_items_that_only_point_at_something_stored_are_left_out(theatre: Theatre) -> None:
+def test_reasoning_without_what_can_be_read_of_it_is_left_out(theatre: Theatre) -> None:
     kept = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
-    dropped = [{"type": "item_reference", "id": "msg_1"}, {"type": "reasoning", "id": "rs_2", "summary": []}]
+    dropped = [{"type": "reasoning", "id": "rs_2", "summary": []}]
     assert received(theatre, input=[USER, *dropped, kept, USER])["input"] == [USER, kept, USER]
 
 
@@ -350,8 +353,6 @@ BAD_PARAMETERS: dict[str, tuple[Json, str | None]] = {
     "an input that is a number": ({"model": "gpt-5.5", "input": 5}, "input"),
     "an input that is an object": ({"model": "gpt-5.5", "input": {}}, "input"),
     "an include that is no list": ({"model": "gpt-5.5", "input": "hi", "include": "x"}, "include"),
-    "a conversation": ({"model": "gpt-5.5", "input": "hi", "conversation": "conv_1"}, "conversation"),
-    "in the background": ({"model": "gpt-5.5", "input": "hi", "background": True}, "background"),
 }
 
 
@@ -421,19 +422,6 @@ def test_mitmproxys_own_options_on_body_sizes_do_not_break_a_request(theatres: T
     heard = theatre.ask(input="x" * 100_000)
     assert (heard.status, heard.types[-1]) == (200, "response.completed")
     assert len(theatre.calls[1].content) > 100_000
-
-
-def test_an_upgrade_to_websocket_is_a_426_so_that_hosts_fall_back(theatre: Theatre) -> None:
-    theatre.cast(work=ANSWER)
-    answer = curl(
-        theatre.proxy,
-        "",
-        *("-X", "GET", "--http1.1", "-H", "Connection: Upgrade", "-H", "Upgrade: websocket"),
-        *("-H", "Sec-WebSocket-Version: 13", "-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
-    )
-    assert (answer.status, len(theatre.sandbox.journal)) == (426, 0)
-    assert answer.headers["content-type"] == "application/json"
-    assert member(answer.json, "error")["type"] == "invalid_request_error"
 
 
 def test_a_refused_request_leaves_the_connection_good_for_the_next(either: tuple[Theatre, bool]) -> None:

@@ -97,6 +97,11 @@ def test_full_windows_that_do_not_say_when_they_reset_block_for_five_minutes() -
     assert block is not None and (block.until, block.authoritative) == (NOW + 300, False)
 
 
+def test_a_limit_of_which_nobody_knows_the_window_is_just_a_limit() -> None:
+    block = block_by_figures(used(window(100, 60, "limit")), MAIN_LIMIT, "big", NOW)
+    assert block is not None and block.reason == "limit used up"
+
+
 def test_a_full_window_that_has_been_reset_since_blocks_nobody() -> None:
     assert block_by_figures(used(window(100, 60)), MAIN_LIMIT, "big", NOW + 60) is None
     block = block_by_figures(used(window(100, 60), window(100, 9000, "weekly")), MAIN_LIMIT, "big", NOW + 60)

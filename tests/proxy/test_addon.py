@@ -19,6 +19,7 @@ from understudy.proxy.claim import Claim
 from understudy.proxy.guard import Guard, guard_of
 from understudy.proxy.turn import Turn
 from understudy.state.accounts import AccountStore
+from understudy.wire.endpoints import CREATE
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def claiming(home: Path, account: Account, **options: str) -> Iterator[tuple[Und
 def claimed(addon: Understudy, guard: Guard, flow: http.HTTPFlow) -> Turn:
     """The turn of a flow whose names say that it is ours."""
     flow.request.headers.fields += HOST_FIELDS
-    guard.turns.seat(flow, Claim())
+    guard.turns.seat(flow, Claim(CREATE))
     addon.requestheaders(flow)
     turn = guard.turns.get(flow)
     assert turn is not None

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from understudy.proxy.claim import Claim, Leave, Names, Refuse, Way, judge
+from understudy.proxy.claim import Claim, Leave, Names, Refuse, Scope, Way, judge, scope_of
+from understudy.wire.endpoints import Op
 
-HOSTS = frozenset({"api.openai.com"})
+SCOPE = scope_of(frozenset({"api.openai.com"}), capture_chatgpt=False, traces=True)
+CAPTURING = scope_of(SCOPE.hosts, capture_chatgpt=True, traces=True)
 ELSEWHERE = "example.org"
 PLAIN = Names(
     way=Way.PROXY,
@@ -20,12 +22,18 @@ PLAIN = Names(
     local=True,
 )
 TRANSPARENT = replace(PLAIN, way=Way.TRANSPARENT, destination="162.159.140.245")
+AT_CHATGPT = replace(PLAIN, destination="chatgpt.com", sni="chatgpt.com", authorities=("chatgpt.com",))
 REVERSE = replace(PLAIN, way=Way.REVERSE, sni=None, authorities=("127.0.0.1:8080",))
 
 
-def status(names: Names) -> int | None:
-    verdict = judge(names, HOSTS)
+def status(names: Names, scope: Scope = SCOPE) -> int | None:
+    verdict = judge(names, scope)
     return verdict.reply.status if isinstance(verdict, Refuse) else None
+
+
+def claimed(names: Names, scope: Scope = SCOPE) -> Op | None:
+    verdict = judge(names, scope)
+    return verdict.endpoint.op if isinstance(verdict, Claim) else None
 
 
 @pytest.mark.parametrize(
@@ -36,20 +44,44 @@ def status(names: Names) -> int | None:
         pytest.param(REVERSE, id="reverse"),
         pytest.param(replace(PLAIN, authorities=("api.openai.com:443", "API.OpenAI.com.")), id="spelt otherwise"),
         pytest.param(replace(PLAIN, path="/v1/responses?a=b"), id="with a query"),
-        pytest.param(replace(PLAIN, path="/v1/./responses/"), id="a path that a server may take for it"),
-        pytest.param(replace(PLAIN, path="/v1/%72esponses"), id="percent-encoded"),
     ],
 )
 def test_a_request_whose_names_agree_is_claimed(names: Names) -> None:
-    assert judge(names, HOSTS) == Claim()
+    assert claimed(names) is Op.CREATE
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "op"),
+    [
+        ("POST", "/v1/responses/compact", Op.COMPACT),
+        ("POST", "/v1/responses/input_tokens", Op.INPUT_TOKENS),
+        ("GET", "/v1/responses/resp_1?stream=true", Op.RETRIEVE),
+        ("DELETE", "/v1/responses/resp_1", Op.DELETE),
+        ("POST", "/v1/responses/resp_1/cancel", Op.CANCEL),
+        ("GET", "/v1/responses/resp_1/input_items", Op.INPUT_ITEMS),
+        ("POST", "/v1/chat/completions", Op.CHAT),
+        ("POST", "/v1/conversations", Op.CONVERSATION_CREATE),
+        ("DELETE", "/v1/conversations/conv_1/items/msg_1", Op.ITEM_DELETE),
+        ("GET", "/v1/models", Op.MODELS),
+        ("GET", "/v1/models/gpt-5.6-terra", Op.MODEL),
+        ("POST", "/v1/traces/ingest", Op.TRACES),
+    ],
+)
+def test_every_endpoint_of_ours_is_claimed_for_what_it_is(method: str, path: str, op: Op) -> None:
+    assert claimed(replace(PLAIN, method=method, path=path)) is op
+
+
+def test_the_upgrade_to_a_websocket_is_an_endpoint_of_its_own() -> None:
+    assert claimed(replace(PLAIN, method="GET", websocket=True)) is Op.CONNECT
 
 
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(replace(PLAIN, path="/v1/models"), id="another path"),
+        pytest.param(replace(PLAIN, path="/v1/embeddings"), id="another path"),
         pytest.param(replace(PLAIN, path="/v1/responses/resp_1"), id="a path below it"),
         pytest.param(replace(PLAIN, method="GET"), id="another method"),
+        pytest.param(replace(PLAIN, method="GET", path="/v1/realtime", websocket=True), id="another WebSocket"),
         pytest.param(
             replace(PLAIN, destination="example.org", sni="example.org", authorities=("example.org",)),
             id="another host",
@@ -58,7 +90,57 @@ def test_a_request_whose_names_agree_is_claimed(names: Names) -> None:
     ],
 )
 def test_what_is_not_ours_is_left_alone(names: Names) -> None:
-    assert judge(names, HOSTS) == Leave()
+    assert judge(names, SCOPE) == Leave()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/v1/./responses", id="dot segment"),
+        pytest.param("/v1/files/../responses", id="dot segments that lead back"),
+        pytest.param("/v1/%2e%2e/v1/responses", id="encoded dot segments"),
+        pytest.param("/v1%2fresponses", id="encoded slash"),
+        pytest.param("/v1%252fresponses", id="a slash encoded twice"),
+        pytest.param("//v1/responses", id="double slash in front"),
+        pytest.param("/v1//responses", id="double slash within"),
+        pytest.param("/v1/responses/", id="slash behind"),
+        pytest.param("/v1/%72esponses", id="encoded letter"),
+        pytest.param("/V1/Responses", id="another case"),
+        pytest.param("/v1/responses#x", id="fragment"),
+        pytest.param("/v1/responses;x=1", id="path parameter"),
+        pytest.param("\\v1\\responses", id="backslashes"),
+        pytest.param("/v1/chat//completions", id="chat"),
+    ],
+)
+def test_a_path_that_servers_may_take_for_ours_is_neither_carried_out_nor_let_through(path: str) -> None:
+    assert status(replace(PLAIN, path=path)) == 400
+
+
+@pytest.mark.parametrize("path", ["/backend-api/codex/responses", "/backend-api/codex/responses/compact"])
+def test_chatgpt_s_own_endpoints_are_left_alone_until_they_are_to_be_captured(path: str) -> None:
+    names = replace(AT_CHATGPT, path=path)
+    assert judge(names, SCOPE) == Leave()
+    assert claimed(names, CAPTURING) in (Op.CREATE, Op.COMPACT)
+
+
+def test_what_else_is_asked_of_chatgpt_is_left_alone_and_so_are_openai_s_paths_there() -> None:
+    for path in ("/backend-api/wham/accounts/check", "/backend-api/me", "/v1/responses", "/"):
+        assert judge(replace(AT_CHATGPT, path=path), CAPTURING) == Leave()
+    assert judge(replace(PLAIN, path="/backend-api/codex/responses"), CAPTURING) == Leave()
+
+
+def test_names_of_openai_and_of_chatgpt_in_one_request_do_not_agree() -> None:
+    assert status(replace(AT_CHATGPT, authorities=("api.openai.com",)), CAPTURING) == 421
+
+
+def test_traces_are_left_alone_where_the_user_wants_them_to_go_to_openai() -> None:
+    names = replace(PLAIN, path="/v1/traces/ingest")
+    assert judge(names, replace(SCOPE, traces=False)) == Leave()
+
+
+def test_a_program_without_a_key_of_its_own_hears_that_it_needs_one() -> None:
+    assert status(replace(PLAIN, path="/v1/embeddings", keyless=True)) == 401
+    assert claimed(replace(PLAIN, keyless=True)) is Op.CREATE
 
 
 @pytest.mark.parametrize(
@@ -83,10 +165,6 @@ def test_what_is_not_ours_is_left_alone(names: Names) -> None:
 )
 def test_what_is_ours_by_some_names_only_is_refused_and_not_let_through(names: Names) -> None:
     assert status(names) == 421
-
-
-def test_a_websocket_upgrade_is_refused_so_that_hosts_fall_back() -> None:
-    assert status(replace(PLAIN, method="GET", websocket=True)) == 426
 
 
 def test_a_client_on_another_machine_is_refused() -> None:

@@ -1,9 +1,10 @@
 """What we rely on in mitmproxy beyond its documented interface. A mitmproxy that changes any of it fails here, first.
 
-`proxy/timed.py`, `attempts.py`, `waiting.py`, `stream.py` and `layer.py` are where these names are used.
+`INTERNAL` below are the modules where these names are used.
 """
 
 import ast
+import collections
 import dataclasses
 import importlib
 import inspect
@@ -19,7 +20,9 @@ from mitmproxy.hooks import all_hooks
 from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import http as http_layer
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
+from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.proxy.server import ConnectionHandler
+from wsproto import extensions
 
 from understudy.proxy.attempts import AttemptStream, CodexAttemptEndedHook, CodexWaitedHook
 from understudy.proxy.claim import Leave
@@ -162,6 +165,31 @@ def test_a_wakeup_is_activity_for_the_timer_that_hangs_up_on_hosts() -> None:
     assert "self.server_event(events.Wakeup(request))" in inspect.getsource(ConnectionHandler.wakeup)
 
 
+def test_a_host_s_connection_is_whatever_the_layer_has_in_its_table_for_it() -> None:
+    assert parameters(http_layer.HttpConnection.__init__) == ["context", "conn"]
+    assert parameters(http_layer.ReceiveHttp.__init__) == ["event"]
+    source = inspect.getsource(HttpLayer.event_to_child)
+    assert "conn = self.connections[command.connection]" in source
+    assert "yield from self.make_stream(command.event.stream_id)" in source
+    assert "handler = self.connections[event.connection]" in inspect.getsource(HttpLayer._handle_event)
+
+
+def test_an_http1_connection_keeps_what_comes_behind_a_request_that_is_being_answered() -> None:
+    server = Http1Server(make_context())
+    upgrade = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
+    for event in (
+        events.Start(),
+        events.DataReceived(server.conn, upgrade),
+        events.DataReceived(server.conn, b"early"),
+    ):
+        collections.deque(server.handle_event(event), maxlen=0)
+    assert (bytes(server.buf), server.stream_id % 2) == (b"early", 1)
+
+
+def test_a_websocket_s_extension_has_one_place_where_it_changes_what_goes_out() -> None:
+    assert parameters(extensions.PerMessageDeflate.frame_outbound) == ["proto", "opcode", "rsv", "data", "fin"]
+
+
 def test_client_replay_is_a_layer_that_we_can_take_the_place_of() -> None:
     assert parameters(clientplayback.ReplayHandler.__init__) == ["flow", "options"]
     recorded = http.HTTPFlow(make_context().client, Server(address=("example.org", 443)))
@@ -245,6 +273,9 @@ def test_every_name_we_take_from_mitmproxy_is_there(ours: str, module: str, name
     assert hasattr(importlib.import_module(module), name) or importlib.import_module(f"{module}.{name}")
 
 
+INTERNAL = ("attempts", "following", "layer", "socket", "solo", "stream", "timed", "upgrade", "waiting")
+
+
 def test_only_the_mitmproxy_side_knows_mitmproxy_s_layers() -> None:
     internal = {ours for ours, module, _ in mitmproxy_imports() if module.startswith("mitmproxy.proxy.layers")}
-    assert internal == {f"proxy/{name}.py" for name in ("attempts", "layer", "stream", "timed", "waiting")}
+    assert internal == {f"proxy/{name}.py" for name in INTERNAL}

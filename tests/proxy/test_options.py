@@ -50,7 +50,7 @@ def test_without_any_the_real_services_are_meant() -> None:
     assert (found.backend.scheme, found.backend.authority) == ("https", "chatgpt.com")
     assert found.backend.responses_path == "/backend-api/codex/responses"
     assert found.issuer == "https://auth.openai.com"
-    assert found.hosts == {"api.openai.com"}
+    assert found.scope.hosts == {"api.openai.com"}
     assert (found.record, found.hold, found.stall_timeout, found.wait) == (1024 * 1024, 5, 120, 0)
     assert found.platform.responses_path == "/v1/responses" and found.platform.authority == "api.openai.com"
     assert found.rules == Rules(Strategy.STICKY, None, Isolation.OFF, soft_quota=5, overflow=False, overflow_limit=50)

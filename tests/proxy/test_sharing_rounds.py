@@ -15,6 +15,8 @@ from understudy.pool.account import Block, Ground
 from understudy.pool.choose import Rules
 from understudy.pool.pool import over_accounts
 from understudy.pool.strategies import Course
+from understudy.proxy.archive import Archive
+from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.claim import Leave
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.memory import Memory
@@ -37,7 +39,9 @@ class Process:
         self.roster = Roster(store, quota or QuotaCache(home))
         self.memory = Memory(self.roster)
         settings = read_offline([f"confdir={home}"])
-        self.dispatcher = Dispatcher(settings, self.roster, TokenKeeper(store), self.memory, Random(1))
+        archive = Archive(home, settings)
+        keeper = TokenKeeper(store)
+        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, archive, Catalogue(), Random(1))
         self.sharing = Sharing(home, self.dispatcher, Turns(lambda _: Leave()))
 
 

@@ -378,3 +378,26 @@ class TestARelease:
 def release(turn: Turn) -> None:
     """What the addon does."""
     turn.released = True
+
+
+class TestAHostThatWantsItsConnectionClosed:
+    """It says so in its request, whose fields are others by the time that it is answered."""
+
+    CLOSING = REQUEST.replace(b"X-Own: 1", b"Connection: close")
+
+    def test_has_it_closed_after_a_streamed_answer(self, connect: Connect) -> None:
+        host = connect(attempt()).ask(self.CLOSING)
+        host.backend(ANSWER)
+        assert b"connection: close\r\n" in host.hear()
+        assert host.client in host.closed
+
+    def test_has_it_closed_after_a_whole_answer(self, connect: Connect) -> None:
+        host = connect(LIMIT).ask(self.CLOSING)
+        assert b"connection: close\r\n" in host.hear()
+        assert host.client in host.closed
+
+    def test_is_the_only_one_that_has(self, connect: Connect) -> None:
+        host = connect(attempt()).ask()
+        host.backend(ANSWER)
+        assert b"connection:" not in host.hear().lower()
+        assert host.client not in host.closed

@@ -46,6 +46,12 @@ def test_without_keys_there_is_no_platform() -> None:
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
 
+def test_what_it_does_not_have_is_an_error_of_its_own() -> None:
+    with Sandbox(with_key()) as sandbox, connect() as client:
+        answer = client.get(f"{sandbox.origin}/v1/batches", headers={"authorization": f"Bearer {KEY}"})
+    assert (answer.status_code, error(answer)["message"]) == (404, "Invalid URL (GET /v1/batches)")
+
+
 def test_an_answer_is_one_json_object_unless_a_stream_is_asked_for() -> None:
     with Sandbox(with_key({"do": "answer", "text": "two words"})) as sandbox:
         whole, streamed = call(sandbox), call(sandbox, stream=True)

@@ -15,7 +15,8 @@ from understudy.pool.choose import Choice
 from understudy.pool.strategies import By
 from understudy.proxy.claim import Claim
 from understudy.proxy.layer import ReplayingLayer
-from understudy.proxy.turn import Attempt, Turn, Turns, Wait
+from understudy.proxy.turn import Attempt, Turn, Turns, Upgrade, Wait
+from understudy.wire.endpoints import Endpoint, Op
 from understudy.wire.provider import read_provider
 from understudy.wire.relay import RelayOptions
 from understudy.wire.reply import Reply
@@ -28,7 +29,7 @@ REQUEST = b"POST /codex/responses HTTP/1.1\r\nHost: elsewhere.test\r\nX-Own: 1\r
 CONNECTING = "connecting"
 """What is held where a connection to the backend is."""
 
-Decision = Attempt | Wait | Reply | None
+Decision = Attempt | Wait | Upgrade | Reply | None
 
 
 class Clock:
@@ -43,7 +44,7 @@ class Clock:
 
 def attempt(delay: float = 0.0) -> Attempt:
     """A call to the backend."""
-    return Attempt(Choice(account("ada"), By.ORDER), BACKEND, (), Secret("token"), b"{}", delay)
+    return Attempt(Choice(account("ada"), By.ORDER), BACKEND, BACKEND.responses_path, (), Secret("token"), b"{}", delay)
 
 
 def make_context() -> context.Context:
@@ -73,7 +74,7 @@ class HostConnection:
         self.decisions = deque(decisions)
         self.change: Callable[[Turn], None] = lambda _: None
         self.relay_options = options or RelayOptions(stream=True, record=1000)
-        self.turns = Turns(lambda _: Claim())
+        self.turns = Turns(lambda _: Claim(Endpoint(Op.CREATE)))
         self.turn: Turn
         self.hooks: list[str] = []
         self.held: set[str] = set()
@@ -89,6 +90,11 @@ class HostConnection:
         self._context = make_context()
         self._layer = ReplayingLayer(self._context, HTTPMode.transparent, self.turns)
         self._take(events.Start())
+
+    @property
+    def client(self) -> Client:
+        """The host's end."""
+        return self._context.client
 
     def ask(self, request: bytes = REQUEST) -> "HostConnection":
         """The host sends a request."""

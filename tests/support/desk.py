@@ -11,6 +11,8 @@ from mitmproxy.test import tflow
 from support import logins
 from understudy.pool.account import Account, Block, Ground, Lane, Tokens
 from understudy.pool.pool import over_accounts
+from understudy.proxy.archive import Archive
+from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.memory import Memory
 from understudy.proxy.options import Settings, read_offline
@@ -68,7 +70,8 @@ class Desk:
         self.roster = Roster(store, QuotaCache(home))
         self.memory = Memory(self.roster)
         keeper = TokenKeeper(store, settings.issuer)
-        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, Random(1))
+        archive, catalogue = Archive(home, settings), Catalogue()
+        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, archive, catalogue, Random(1))
 
     def set(self, *options: str) -> None:
         """These options, and no others, from now on."""

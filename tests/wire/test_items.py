@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from understudy.wire.items import are_held, is_responses_lite, read_items, user_message, without_reasoning
+from understudy.wire.items import (
+    are_held,
+    continues,
+    is_responses_lite,
+    opening,
+    read_items,
+    user_message,
+    without_reasoning,
+)
 from understudy.wire.provider import CODEX, PLATFORM, Rules
 
 
@@ -149,3 +157,30 @@ def test_reasoning_is_left_out_whole_and_all_else_stays_byte_for_byte(ids: list[
 @pytest.mark.parametrize("raw", ["[]", '[{"role":"user","id":"rs_1"}]', '[{"type":"reasoning","id":"rs_1"}]'])
 def test_where_there_is_no_encrypted_reasoning_nothing_is_left_out(raw: str) -> None:
     assert without_reasoning(raw, ["rs_1"]) is None
+
+
+def test_a_conversation_is_known_by_its_words_up_to_the_user_s_first_in_whatever_form() -> None:
+    text = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    parts = [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}], "id": "msg_1"},
+        {"type": "message", "role": "assistant", "content": "Yes?"},
+        {"role": "user", "content": "why?"},
+    ]
+    assert opening([*text]) == opening([*parts]) == ("developer: Be brief.", "user: hi")
+    assert opening([{"role": "developer", "content": "x"}]) == opening([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("items", "goes_on"),
+    [
+        ([{"role": "user", "content": "hi"}], False),
+        ([{"role": "developer", "content": "x"}, {"role": "user", "content": "hi"}], False),
+        ([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Yes?"}], True),
+        ([{"type": "function_call_output", "call_id": "c", "output": "1"}], True),
+    ],
+)
+def test_a_conversation_goes_on_where_there_is_something_in_it_that_no_user_says(
+    items: list[object], goes_on: bool
+) -> None:
+    assert continues(items) is goes_on

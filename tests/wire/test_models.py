@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.wire.models import MOST_MODELS, Models, models_of, read_models
+from understudy.wire.models import (
+    MOST_MODELS,
+    Models,
+    catalog_of,
+    codex_list,
+    openai_list,
+    openai_model,
+    read_models,
+    shown,
+    union,
+)
 
 
 def test_without_a_wish_every_model_is_itself() -> None:
@@ -129,7 +139,7 @@ def listed(*models: object) -> bytes:
     return json.dumps({"models": models}).encode()
 
 
-def test_the_backend_s_models_are_known_by_their_slugs_but_for_the_hidden_ones() -> None:
+def test_the_backend_s_models_are_shown_by_their_slugs_but_for_the_hidden_ones() -> None:
     answer = listed(
         {"slug": "gpt-5.5", "visibility": "list"},
         {"slug": "gpt-5", "display_name": "GPT-5"},
@@ -137,19 +147,46 @@ def test_the_backend_s_models_are_known_by_their_slugs_but_for_the_hidden_ones()
         {"slug": "secret", "visibility": "none"},
         {"slug": "gpt-5", "visibility": "list"},
     )
-    assert models_of(answer) == ("gpt-5.5", "gpt-5")
+    assert shown(catalog_of(answer)) == ("gpt-5.5", "gpt-5")
 
 
 def test_a_name_that_could_steer_a_terminal_is_left_out() -> None:
-    assert models_of(listed({"slug": "\x1b[0mgpt"}, {"slug": "m" * 201}, {"slug": ""}, {"slug": 7}, "gpt", None)) == ()
+    body = listed({"slug": "\x1b[0mgpt"}, {"slug": "m" * 201}, {"slug": ""}, {"slug": 7}, "gpt", None)
+    assert catalog_of(body) == ()
 
 
-def test_of_countless_models_few_are_kept() -> None:
-    assert len(models_of(listed(*({"slug": f"m{n}"} for n in range(1000))))) == MOST_MODELS == 100
+def test_of_countless_models_few_are_shown() -> None:
+    assert len(shown(catalog_of(listed(*({"slug": f"m{n}"} for n in range(1000)))))) == MOST_MODELS == 100
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"7", b'{"models": 7}', b'{"models": {"slug": "a"}}', b"\xff", b"[" * 100_000], ids=str
+    "body",
+    [b"", b"{", b"{}", b"[]", b"7", b'{"models": 7}', b'{"models": {"slug": "a"}}', b"\xff", b"[" * 100_000],
+    ids=str,
 )
 def test_what_is_no_list_of_models_names_none(body: bytes) -> None:
-    assert models_of(body) == ()
+    assert catalog_of(body) == ()
+
+
+FULL = catalog_of(b'{"models": [{"slug":"big",  "w":1.0}, {"slug":"old","visibility":"hide","n":1.50}]}')
+LESSER = catalog_of(b'{"models": [{"slug":"small"}, {"slug":"big","w":2}]}')
+
+
+def test_of_a_model_that_two_accounts_have_the_first_one_s_object_counts() -> None:
+    together = union([FULL, LESSER])
+    assert [info.slug for info in together] == ["big", "old", "small"]
+    assert together[0] == FULL[0]
+
+
+def test_codex_gets_the_objects_byte_for_byte() -> None:
+    assert codex_list(union([FULL, LESSER])) == (
+        b'{"models":[{"slug":"big",  "w":1.0},{"slug":"old","visibility":"hide","n":1.50},{"slug":"small"}]}'
+    )
+
+
+def test_other_hosts_get_openai_s_list_without_the_hidden_ones() -> None:
+    assert json.loads(openai_list(FULL)) == {
+        "object": "list",
+        "data": [{"id": "big", "object": "model", "created": 0, "owned_by": "openai"}],
+    }
+    assert json.loads(openai_model("old")) == {"id": "old", "object": "model", "created": 0, "owned_by": "openai"}

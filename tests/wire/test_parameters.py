@@ -131,22 +131,6 @@ def test_a_body_of_countless_names_has_few_of_them_shown() -> None:
     assert len(read(**{f"x{n}": n for n in range(1000)}).removed) <= 32
 
 
-def test_a_previous_response_is_refused_in_openais_words() -> None:
-    error = refusal(b'{"model": "m", "input": "hi", "previous_response_id": "resp_1"}')
-    assert error["message"] == "Previous response with id 'resp_1' not found."
-    assert (error["param"], error["code"]) == ("previous_response_id", "previous_response_not_found")
-
-
-@pytest.mark.parametrize("value", ["conv_1", {"id": "conv_1"}, ""])
-def test_a_conversation_is_refused(value: object) -> None:
-    assert refused(conversation=value)[0] == "conversation"
-
-
-@pytest.mark.parametrize("value", [True, "true", 1])
-def test_the_background_is_refused(value: object) -> None:
-    assert refused(background=value)[0] == "background"
-
-
 @pytest.mark.parametrize(
     ("given", "param", "code"),
     [

@@ -8,6 +8,7 @@ import zstandard
 from understudy.wire.answer import Stage
 from understudy.wire.errors import CODEX_ERRORS, PLATFORM_ERRORS, ErrorMap
 from understudy.wire.relay import HOLD_LIMIT, Relay, RelayOptions, content_coding, is_event_stream
+from understudy.wire.sse import Event
 
 NOW = 1_000_000.0
 
@@ -187,3 +188,71 @@ def test_only_a_200_of_events_is_held(status: int, content_type: str | None, exp
 def test_codings_are_read_in_the_order_they_were_applied() -> None:
     assert content_coding((("Content-Encoding", "gzip"), ("content-encoding", "br"))) == "gzip, br"
     assert content_coding(()) is None
+
+
+# What is kept, and other dialects
+
+
+def kept(*, stream: bool) -> Relay:
+    return Relay(RelayOptions(stream=stream, keep=True), None)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_an_answer_that_is_to_be_kept_is_there_whole_beside_what_the_host_gets(stream: bool) -> None:
+    answer = kept(stream=stream)
+    whole = CREATED + DELTA + DONE + COMPLETED
+    got = b"".join(answer.feed(event, NOW) for event in (CREATED, DELTA, DONE, COMPLETED))
+    assert got == (whole if stream else b"")
+    found = answer.kept()
+    assert found is not None
+    assert found.output == ('{"type": "message", "id": "msg_1"}',)
+    assert json.loads(found.response)["output"] == [{"type": "message", "id": "msg_1"}]
+
+
+def test_nothing_is_kept_of_an_answer_that_broke_off_or_that_nobody_wants_kept() -> None:
+    answer = kept(stream=True)
+    answer.feed(CREATED + DELTA + DONE, NOW)
+    answer.cut("It broke off.")
+    assert answer.kept() is None
+    whole = relay()
+    whole.feed(CREATED + DELTA + DONE + COMPLETED, NOW)
+    assert whole.kept() is None
+
+
+class Loud:
+    """A voice that tells the type of each event in capitals."""
+
+    def tell(self, event: Event) -> bytes:
+        return f"{event.type.upper()}\n".encode()
+
+    def error(self, message: str, code: str, type: str) -> bytes:
+        return f"ERROR {code}: {message}\n".encode()
+
+    def whole(self, response: bytes) -> bytes:
+        return response.upper()
+
+
+def test_a_host_of_another_dialect_hears_each_event_from_its_voice() -> None:
+    answer = Relay(RelayOptions(stream=True, voice=Loud), None)
+    assert answer.feed(CREATED, NOW) == b""
+    told = answer.feed(DELTA + DELTA + COMPLETED, NOW)
+    lines = ["CREATED", "OUTPUT_TEXT.DELTA", "OUTPUT_TEXT.DELTA", "COMPLETED"]
+    assert told.decode().split() == [f"RESPONSE.{line}" for line in lines]
+
+
+def test_a_host_of_another_dialect_hears_in_it_that_its_answer_broke_off() -> None:
+    answer = Relay(RelayOptions(stream=True, voice=Loud), None)
+    answer.feed(CREATED + DELTA, NOW)
+    assert answer.cut("It broke off.") == b"ERROR server_error: It broke off.\n"
+
+
+def test_a_host_of_another_dialect_gets_its_whole_answer_in_it() -> None:
+    answer = Relay(RelayOptions(stream=False, voice=Loud), None)
+    answer.feed(CREATED + DELTA + DONE + COMPLETED, NOW)
+    assert b'"MSG_1"' in answer.collected(NOW).body
+
+
+def test_the_quota_is_told_as_the_pool_has_it() -> None:
+    answer = Relay(RelayOptions(stream=True, vendor_events=True, retell=lambda event: b"told\n"), None)
+    other = event("codex.response.metadata")
+    assert answer.feed(CREATED + QUOTA + other + DELTA, NOW) == CREATED + b"told\n" + other + DELTA

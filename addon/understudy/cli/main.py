@@ -12,7 +12,19 @@ from understudy.cli.arguments import CannotDo, WrongUse
 from understudy.state.errors import StateError
 
 # In the order of `--help`.
-COMMANDS = ("login", "logout", "accounts", "status", "limits", "forecast", "why", "sandbox", "script", "version")
+COMMANDS = (
+    "login",
+    "logout",
+    "accounts",
+    "status",
+    "limits",
+    "forecast",
+    "why",
+    "history",
+    "sandbox",
+    "script",
+    "version",
+)
 
 DESCRIPTION = """\
 Your ChatGPT accounts carry out the OpenAI Responses calls of any program.

@@ -48,11 +48,12 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What matters of an answer. The body may hold tokens. `retry_after`: the field as it came, or empty."""
+    """What matters of an answer. The body may hold tokens. `retry_after`, `etag`: the fields as they came, or empty."""
 
     status: int
     body: bytes = field(repr=False)
     retry_after: str = ""
+    etag: str = ""
 
 
 async def send(
@@ -139,4 +140,5 @@ async def _exchange(
             body += chunk
             if len(body) > MAX_ANSWER:
                 raise NoAnswer("the answer is too long")
-        return Answer(answer.status_code, body, answer.headers.get("retry-after", ""))
+        said = answer.headers
+        return Answer(answer.status_code, body, said.get("retry-after", ""), said.get("etag", ""))

@@ -11,7 +11,7 @@ from math import inf
 from understudy.pool.account import Block, Health, Lane
 from understudy.pool.obstacles import ALL_RESERVED, COSTS_MONEY, SOFT, users_to_change
 from understudy.pool.pace import HOUR
-from understudy.wire.quota import MAIN_LIMIT, Snapshot, Window
+from understudy.wire.quota import MAIN_LIMIT, Snapshot, Window, limit_words
 
 MOST_LEGS = 6
 SOON = 1800.0
@@ -167,7 +167,7 @@ def _hindrance(runner: Runner, now: float) -> tuple[str, float | None]:
     for tank in (tank.at(now) for tank in tanks(runner)):
         if tank.left <= 0:
             kept = f" but the last {runner.reserve_percent:g} %" if runner.reserve_percent else ""
-            reason = f"{tank.name} limit used up{kept}"
+            reason = f"{limit_words([tank.name])} used up{kept}"
             if tank.resets_at is None:
                 return f"{reason}, and nothing says until when", None
             waits.append((tank.resets_at, reason))

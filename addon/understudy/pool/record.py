@@ -7,7 +7,7 @@ from understudy.pool.account import Account, Block, Ground, Spending
 from understudy.pool.policy import ROWS, Again, Move, Stay
 from understudy.wire.limits import REST_WITHOUT_RESET
 from understudy.wire.outcome import Kind, Outcome
-from understudy.wire.quota import MAIN_LIMIT, Snapshot, exhausted, full_windows
+from understudy.wire.quota import MAIN_LIMIT, Snapshot, exhausted, full_windows, limit_words
 from understudy.wire.text import DAY
 
 
@@ -68,7 +68,7 @@ def block_by_figures(snapshot: Snapshot, limit_id: str, model: str, now: float) 
     if not full:
         return None
     resets_at = exhausted(snapshot, now, limit_id)
-    reason = f"{' and '.join(window.name for window in full)} limit used up"
+    reason = f"{limit_words(window.name for window in full)} used up"
     until = now + REST_WITHOUT_RESET if resets_at is None else resets_at
     return _limit(limit_id, model, until, reason, resets_at is not None, now)
 

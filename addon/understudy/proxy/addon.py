@@ -20,21 +20,26 @@ from understudy.pool.choose import candidates
 from understudy.pool.pool import Pool
 from understudy.proxy import refusals, views
 from understudy.proxy.ahead import Ahead
+from understudy.proxy.archive import Archive
+from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.claim import Claim, Leave, Refuse, Verdict
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.guard import Guard, guard_of
 from understudy.proxy.layer import replaying
 from understudy.proxy.memory import Memory
 from understudy.proxy.messages import place_of, response_of
+from understudy.proxy.names import is_keyless
 from understudy.proxy.options import add_options, read_settings, turn_on_needs
 from understudy.proxy.roster import Roster, Shown
 from understudy.proxy.sharing import Sharing
-from understudy.proxy.turn import Attempt, Turn, Wait
+from understudy.proxy.turn import Attempt, Follow, Turn, Upgrade, Wait
 from understudy.state.accounts import AccountStore
+from understudy.state.catalogue import CatalogueFile
 from understudy.state.errors import StateError
 from understudy.state.home import home
 from understudy.state.quota import QuotaCache
 from understudy.state.tokens import TokenKeeper
+from understudy.wire.endpoints import Endpoint
 from understudy.wire.reply import Reply
 from understudy.wire.request import RequestRefused
 from understudy.wire.text import safe_text
@@ -70,7 +75,9 @@ class Understudy:
         self._store = AccountStore(folder)
         keeper = TokenKeeper(self._store, settings.issuer)
         roster = Roster(self._store, QuotaCache(folder))
-        self._dispatcher = Dispatcher(settings, roster, keeper, Memory(roster), Random())
+        archive, catalogue = Archive(folder, settings), Catalogue(CatalogueFile(folder))
+        self._dispatcher = Dispatcher(settings, roster, keeper, Memory(roster), archive, catalogue, Random())
+        self._guard.turns.new_memory = archive.new_memory
         self._sharing = Sharing(folder, self._dispatcher, self._guard.turns)
         self._ahead = Ahead(roster, self._store, keeper)
         self._guard.endings.append(self._dispatcher.end)
@@ -120,7 +127,7 @@ class Understudy:
             verdict = self._verdict(flow)
             if isinstance(verdict, Leave):
                 return
-            fields = flow.request.headers.fields
+            fields, keyless = flow.request.headers.fields, is_keyless(flow)
             flow.request.headers.fields = tuple(field for field in fields if field[0].lower() not in CREDENTIALS)
             if flow.response is not None or flow.error is not None:
                 return  # Somebody before us has answered: mitmproxy's proxyauth, or an addon of the user.
@@ -129,7 +136,7 @@ class Understudy:
             else:
                 # Armed now, lifted by the last statement of `request`: whatever goes wrong in between, it stays.
                 flow.response = self._guard.refusal()
-                self._guard.turns.open(self._turn(flow, fields))
+                self._guard.turns.open(self._turn(flow, verdict.endpoint, () if keyless else fields))
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Prepares a claimed request's first attempt."""
@@ -146,9 +153,11 @@ class Understudy:
             if turn.released:
                 self._release(turn)
             elif isinstance(turn.next, Reply):
-                turn.refused_as = refusals.code_of(turn.next)
+                turn.answered = turn.next.status < 400
+                turn.refused_as = "" if turn.answered else refusals.code_of(turn.next)
                 flow.response = response_of(turn.next)
-            elif isinstance(turn.next, Attempt | Wait):
+            elif isinstance(turn.next, Attempt | Wait | Upgrade | Follow):
+                turn.answered = isinstance(turn.next, Upgrade | Follow)
                 flow.response = None
 
     async def codex_attempt_ended(self, turn: Turn) -> None:
@@ -176,7 +185,7 @@ class Understudy:
     def codex_committed(self, turn: Turn) -> None:
         """An answer is committed whose host had its head already."""
         with _seam():
-            self._dispatcher.learner.committed(turn)
+            self._dispatcher.committed(turn)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """A claimed request has been answered."""
@@ -244,8 +253,8 @@ class Understudy:
             return Refuse(refusals.not_replayable("its connection was opened while the script was not loaded"))
         return verdict
 
-    def _turn(self, flow: http.HTTPFlow, fields: tuple[tuple[bytes, bytes], ...]) -> Turn:
-        turn = Turn(flow, time.monotonic())
+    def _turn(self, flow: http.HTTPFlow, endpoint: Endpoint, fields: tuple[tuple[bytes, bytes], ...]) -> Turn:
+        turn = Turn(flow, time.monotonic(), endpoint, self._guard.turns.memory(flow))
         if self._dispatcher.settings.passthrough:
             turn.kept = fields
         if flow.is_replay == "request":
@@ -274,12 +283,12 @@ class Understudy:
         turn = self._guard.turns.close(flow)
         if turn is None:
             return
-        self._dispatcher.learner.finished(turn)
+        self._dispatcher.finished(turn)
         status = flow.response.status_code if flow.response else None
         line = views.last_line(turn, status, error, time.monotonic(), time.time())
         committed = bool(turn.sent) and turn.sent[-1].committed_at is not None
         whole = turn.broken is None and not turn.failed_as
-        served = error is None and whole and committed and status is not None and status < 400
+        served = error is None and whole and (committed or turn.answered) and status is not None and status < 400
         shown = views.FAILED if turn.sent and not turn.given_up else views.REFUSED
         marker = views.SERVED if served else shown
         views.mark(flow, line, turn.relay_options.stream, marker)
@@ -287,7 +296,7 @@ class Understudy:
 
     def _banner(self) -> str:
         settings, accounts = self._dispatcher.settings, self._dispatcher.roster.accounts()
-        calls = f"calls of POST /v1/responses on {', '.join(sorted(settings.hosts))}"
+        calls = f"calls of the Responses and Chat Completions APIs on {', '.join(sorted(settings.scope.all))}"
         if self._dispatcher.roster.trouble:
             return f"{calls} will be refused: the accounts cannot be read"
         if not accounts:

@@ -1,6 +1,6 @@
 """A request's attempts: mitmproxy's HTTP stream, taught to send a claimed request upstream more than once.
 
-This module, `timed`, `waiting`, `stream` and `layer` hold the knowledge of mitmproxy's internals. What is not claimed
+This module is one of those that know mitmproxy's internals (docs/architecture.md). What is not claimed
 goes mitmproxy's own way. Every attempt has a stream id of its own, so that the upstream connection sees a new request,
 and what is left of an abandoned one falls away by mitmproxy's rule for ids that it no longer knows.
 """
@@ -34,21 +34,25 @@ from understudy.proxy import refusals
 from understudy.proxy.claim import Leave, Refuse, Verdict
 from understudy.proxy.messages import header_fields, place_of, response_of
 from understudy.proxy.timed import DeadlineReached, Parent, Steps, TimedStream
-from understudy.proxy.turn import Attempt, SealRefused, Sent, Turn, Wait
+from understudy.proxy.turn import Attempt, Follow, SealRefused, Sent, Turn, Upgrade, Wait
 from understudy.wire import outcome as outcomes
 from understudy.wire.outcome import Outcome
-from understudy.wire.reply import Reply
+from understudy.wire.reply import Headers, Reply
 
 logger = logging.getLogger(__name__)
 
 HEADERS_TIMEOUT = 60.0
 """Seconds of silence before the response headers that count as a reset."""
+UNARY_TIMEOUT = 600.0
+"""The same where the whole answer comes at once, when it is ready."""
+PIECE = 256 * 1024
+"""Bytes of a body that a connection gets at once: TLS keeps a buffer that is as large as the largest piece."""
 MAX_REQUEST = 64 * 1024 * 1024
 """Bytes of an encoded request body."""
 
 # Error codes of protocol events are plain status codes on mitmproxy 11 and an enum on 12.
 _ErrorCode: Any = getattr(http_layer, "ErrorCode", None)
-_CANCEL: Any = _ErrorCode.CANCEL if _ErrorCode else status_codes.CLIENT_CLOSED_REQUEST
+CANCEL: Any = _ErrorCode.CANCEL if _ErrorCode else status_codes.CLIENT_CLOSED_REQUEST
 _KILL: Any = _ErrorCode.KILL if _ErrorCode else status_codes.NO_RESPONSE
 
 
@@ -77,6 +81,8 @@ class AttemptStream(TimedStream):
         self._turns = parent.turns
         self._verdict: Verdict | None = None
         """On the names that the request came with, before any hook has seen it."""
+        self._closes = False
+        """Whether the host wants its connection closed (RFC 9112, 9.6): its request's fields do not say so for long."""
         self._attempt_id: int | None = None
         self.turn: Turn | None = None
 
@@ -109,7 +115,8 @@ class AttemptStream(TimedStream):
             except StopIteration:
                 return
             if isinstance(command, HttpRequestHeadersHook):
-                self._turns.seat(self.flow, self._judged())
+                self._turns.seat(self.flow, self._judged(), self.memory)
+                self._closes = "close" in str(self.flow.request.headers.get("connection", "")).lower()
             reply = yield command
             if isinstance(command, HttpRequestHeadersHook):
                 self.turn = self._turns.get(self.flow)
@@ -174,6 +181,10 @@ class AttemptStream(TimedStream):
                 yield from self._send(turn, decided)
             case Wait(seconds):
                 yield from self._wait(turn, seconds)
+            case Upgrade():
+                yield from self._upgrade(decided)
+            case Follow():
+                yield from self._follow_answer(turn, decided)
             case Reply():
                 yield from self._answer(decided)
             case None:
@@ -189,6 +200,7 @@ class AttemptStream(TimedStream):
             (provider.host, provider.port), provider.scheme == "https", self.flow.server_conn.via, "tcp"
         )
         self.deadline = started_at + HEADERS_TIMEOUT
+        silence = UNARY_TIMEOUT if attempt.unary else HEADERS_TIMEOUT
         connection, error = yield self.connecting
         self.connecting = self.deadline = None
         if (yield from self.check_killed(True)):
@@ -205,9 +217,10 @@ class AttemptStream(TimedStream):
         self._attempt_id = attempt_id = self._parent.register(self)
         body = sealed.raw_content or b""
         yield SendHttp(RequestHeaders(attempt_id, sealed, end_stream=False), connection)
-        yield SendHttp(RequestData(attempt_id, body), connection)
+        for at in range(0, len(body), PIECE):
+            yield SendHttp(RequestData(attempt_id, body[at : at + PIECE]), connection)
         yield SendHttp(RequestEndOfMessage(attempt_id), connection)
-        self._wait_until(started_at + HEADERS_TIMEOUT, self.state_wait_for_response_headers)
+        self._wait_until(started_at + silence, self.state_wait_for_response_headers)
 
     def _attempt_ended(self, outcome: Outcome) -> Steps:
         """Nothing was delivered: the addon learns the outcome and decides."""
@@ -229,7 +242,7 @@ class AttemptStream(TimedStream):
         """Cancels an attempt whose body has not ended: resets the HTTP/2 stream, closes the HTTP/1.1 connection."""
         if self._attempt_id is not None:
             if not self._parent.unsend(self._attempt_id, self.context.server):
-                yield SendHttp(RequestProtocolError(self._attempt_id, "cancelled", _CANCEL), self.context.server)
+                yield SendHttp(RequestProtocolError(self._attempt_id, "cancelled", CANCEL), self.context.server)
             yield from self._forget_attempt()
 
     def _state_between(self, event: events.Event) -> Steps:
@@ -289,9 +302,13 @@ class AttemptStream(TimedStream):
     def send_response(self, already_streamed: bool = False) -> Steps:
         """Adds what we tell the host ourselves to the head of every answer that goes out whole."""
         if self.turn is not None and not already_streamed:
-            assert self.flow.response is not None
-            self.flow.response.headers.fields += header_fields(self.turn.told).fields
+            self._add_own_fields(self.turn)
         yield from super().send_response(already_streamed)
+
+    def _add_own_fields(self, turn: Turn) -> None:
+        assert self.flow.response is not None
+        closing: Headers = (("connection", "close"),) if self._closes and not self.flow.request.is_http2 else ()
+        self.flow.response.headers.fields += header_fields((*turn.told, *closing)).fields
 
     def flow_done(self) -> Steps:
         if self.turn is None:
@@ -326,7 +343,15 @@ class AttemptStream(TimedStream):
         assert self.turn is not None
         return self.turn
 
-    # What a subclass makes of a wait, and of an attempt's answer
+    # What a subclass makes of an upgrade, of a wait, and of an attempt's answer
+
+    def _upgrade(self, decided: Upgrade) -> Steps:
+        """The host's connection becomes a WebSocket."""
+        raise AssertionError("a request that cannot become a WebSocket")
+
+    def _follow_answer(self, turn: Turn, follow: Follow) -> Steps:
+        """The host hears an answer that is made in the background."""
+        raise AssertionError("a request that cannot follow an answer")
 
     def _wait(self, turn: Turn, seconds: float) -> Steps:
         """Waits, then has it decided anew what is next."""

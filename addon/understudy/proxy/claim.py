@@ -1,14 +1,14 @@
 """Decides whether a request is ours, by its names alone: claimed, left alone, or refused."""
 
-import posixpath
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import unquote
 
 from understudy.proxy import refusals
+from understudy.wire.endpoints import Endpoint, Op, disguised, find
 from understudy.wire.reply import Reply
 
-PATH = "/v1/responses"
+CHATGPT = "chatgpt.com"
+"""The host that programs speak to which are logged in with ChatGPT themselves."""
 
 
 class Way(Enum):
@@ -38,11 +38,37 @@ class Names:
     """The client is a program on this machine, or has shown that it may use the proxy."""
     page: bool = False
     """A web page in a browser made the request."""
+    keyless: bool = False
+    """All it has for a key is the one that we give programs to start with: nobody else takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose requests are ours, as the options have it. Host names in lower case."""
+
+    hosts: frozenset[str]
+    """Those that speak OpenAI's API: `codex_hosts`."""
+    chatgpt: frozenset[str] = frozenset()
+    """ChatGPT's own, where `codex_capture_chatgpt` is on."""
+    traces: bool = True
+    """Whether traces of agents are kept from OpenAI: `codex_traces`."""
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every host whose TLS is opened, and whose names count."""
+        return self.hosts | self.chatgpt
+
+
+def scope_of(hosts: frozenset[str], *, capture_chatgpt: bool, traces: bool) -> Scope:
+    """The one place that knows which names are covered."""
+    return Scope(hosts, frozenset({CHATGPT}) if capture_chatgpt else frozenset(), traces)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ours, to be carried out."""
+    """Ours, to be carried out, or to be answered on this machine."""
+
+    endpoint: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +86,33 @@ class Refuse:
 Verdict = Claim | Leave | Refuse
 
 
-def judge(names: Names, hosts: frozenset[str]) -> Verdict:
-    """The verdict on a request. `hosts`: what `codex_hosts` names, in lower case."""
-    if not _is_responses(names.path) or not (names.method == "POST" or names.websocket):
-        return Leave()
+def judge(names: Names, scope: Scope) -> Verdict:
+    """The verdict on a request."""
     authorities = {_host(authority) for authority in names.authorities}
-    ours = (authorities | {_plain(names.destination), _plain(names.sni)}) & hosts
-    if not ours:
-        return Leave()
+    said = authorities | {_plain(names.destination), _plain(names.sni)}
+    found = _named(names, said, scope)
+    if found is None:
+        return Refuse(refusals.keyless(names.method, names.path)) if names.keyless and said & scope.hosts else Leave()
     if not names.local:
         return Refuse(refusals.stranger())
     if names.page:
         return Refuse(refusals.web_page())
-    if (disagreement := _disagreement(names, authorities, hosts)) is not None:
+    if (disagreement := _disagreement(names, authorities, scope.all)) is not None:
         return Refuse(refusals.misaddressed(disagreement))
-    if names.websocket:
-        return Refuse(refusals.websocket())
-    return Claim()
+    return found
+
+
+def _named(names: Names, said: set[str], scope: Scope) -> Claim | Refuse | None:
+    """What the path names on the hosts that are said, and what it might be taken for."""
+    for codex, hosts in ((False, scope.hosts), (True, scope.chatgpt)):
+        if not said & hosts:
+            continue
+        endpoint = find(names.method, names.path, websocket=names.websocket, codex=codex)
+        if endpoint is not None and (scope.traces or endpoint.op is not Op.TRACES):
+            return Claim(endpoint)
+        if disguised(names.method, names.path, websocket=names.websocket, codex=codex):
+            return Refuse(refusals.misspelt())
+    return None
 
 
 def _disagreement(names: Names, authorities: set[str], hosts: frozenset[str]) -> str | None:
@@ -93,14 +129,6 @@ def _disagreement(names: Names, authorities: set[str], hosts: frozenset[str]) ->
     if len(said) != 1 or not said <= hosts:
         return "its CONNECT host, SNI, authority and Host do not agree"
     return None
-
-
-def _is_responses(target: str) -> bool:
-    """Whether a server could take the request target for the Responses endpoint, however it is spelt."""
-    if target == PATH:
-        return True
-    path = unquote(target.partition("?")[0].partition("#")[0])
-    return posixpath.normpath("/" + path.strip("/")).lower() == PATH
 
 
 def _host(authority: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from understudy.pool.account import Account, Lane
-from understudy.pool.choose import Choice, Exhausted, Rules, choose, given_up
+from understudy.pool.choose import Choice, Exhausted, Rules, candidates, choose, given_up
 from understudy.pool.obstacles import Obstacle, Why, early_try, standing_obstacle
 from understudy.pool.policy import (
     MAX_ATTEMPTS,
@@ -26,26 +26,27 @@ from understudy.pool.session import Session
 from understudy.pool.strategies import By
 from understudy.pool.waiting import worth_waiting
 from understudy.proxy import refusals
+from understudy.proxy.archive import Archive
+from understudy.proxy.catalogue import Catalogue
+from understudy.proxy.front import Front
 from understudy.proxy.learning import Learner
 from understudy.proxy.memory import Memory
-from understudy.proxy.messages import fields
 from understudy.proxy.options import Settings
 from understudy.proxy.preparer import Preparer
 from understudy.proxy.roster import Roster
 from understudy.proxy.standin import StandIns
+from understudy.proxy.together import Together
 from understudy.proxy.turn import Attempt, Sent, Turn, Wait
 from understudy.state.refresher import LoginServer
 from understudy.state.tokens import TokenKeeper
+from understudy.wire.endpoints import Op
 from understudy.wire.outcome import Kind, Outcome
-from understudy.wire.relay import RelayOptions
-from understudy.wire.reply import Reply
-from understudy.wire.request import HostRequest, read_request, without_reasoning
+from understudy.wire.reply import Reply, header
+from understudy.wire.request import without_reasoning
 from understudy.wire.text import clock_time
 
 logger = logging.getLogger(__name__)
 
-LARGE_BODY = 512 * 1024
-"""Bytes past which a request body is read in a thread, so that other hosts' streams do not wait for it."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the pool while a request waits: limits are lifted early."""
 SPREAD = 0.5
@@ -55,26 +56,40 @@ SPREAD = 0.5
 class Dispatcher:
     """One for the life of the addon; what it decides for a request is written into the request's turn."""
 
-    def __init__(self, settings: Settings, roster: Roster, keeper: TokenKeeper, memory: Memory, random: Random) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        roster: Roster,
+        keeper: TokenKeeper,
+        memory: Memory,
+        archive: Archive,
+        catalogue: Catalogue,
+        random: Random,
+    ) -> None:
         self.settings = settings
         self.roster = roster
         self.keeper = keeper
         self.memory = memory
         self.learner = Learner(roster, memory)
         self._preparer = Preparer(settings, roster, keeper, memory, self.rules)
-        self._stand_ins = StandIns(settings, roster)
+        self._stand_ins = StandIns(settings, roster, catalogue)
+        self._catalogue = catalogue
+        self._together = Together(roster, lambda: self._serving(Op.CREATE))
+        self.front = Front(settings, archive, catalogue, self._serving, self._together.retell)
         self._random = random
-        self._told: set[tuple[str, str]] = set()
 
     def apply(self, settings: Settings) -> None:
         """New options, from the next request on."""
-        self.settings = self._preparer.settings = self._stand_ins.settings = settings
+        for part in (self, self._preparer, self._stand_ins, self.front):
+            part.settings = settings
         self.keeper.server = LoginServer(settings.issuer, settings.route)
 
     async def end(self) -> None:
         """The process ends: a refresh that is cut off would lose the login, and what was learned is to be kept."""
         await self.keeper.drain()
+        await self._catalogue.end()
         await asyncio.to_thread(self.roster.write)
+        await asyncio.to_thread(self.front.archive.close)
 
     def rules(self) -> Rules:
         """How accounts are chosen now: this process's options, and the pool's pin where they name no account."""
@@ -90,6 +105,15 @@ class Dispatcher:
             return f"waits until {clock_time(until, now)}"
         return str(choice) if isinstance(choice, Choice) else f"refused ({choice.words(now)})"
 
+    def _serving(self, op: Op) -> list[Account]:
+        """The accounts that may serve, in their order; of a usage the one whose it is: that of a new session."""
+        may_serve = candidates(self.roster.accounts(), self.rules().pin)
+        accounts = [account for account in may_serve if account.enabled and account.lane is Lane.CODEX]
+        if op is not Op.USAGE:
+            return accounts
+        choice = choose(self.memory.standings(accounts), Session(), time.time(), self.rules(), self.memory.course)
+        return [choice.account] if isinstance(choice, Choice) else accounts
+
     # What the stream asks
 
     async def prepare(self, turn: Turn) -> None:
@@ -97,11 +121,14 @@ class Dispatcher:
 
         Raises RequestRefused, with the reply, where the request cannot be carried out whoever does it.
         """
-        self.memory.budget.request(time.monotonic())
-        turn.request = request = await self._read(turn)
+        if turn.endpoint.op.is_carried:
+            self.memory.budget.request(time.monotonic())
+        turn.next = await self.front.answer(turn)
+        if turn.next is not None:
+            return
+        assert turn.request is not None
         settings = self.settings
         turn.hold, turn.stall_timeout = settings.hold, settings.stall_timeout
-        turn.relay_options = RelayOptions(request.stream, request.codex, settings.record, len(request.body))
         self._stand_ins.begin(turn)
         self.memory.recognise(turn, self.roster.pool(), time.time())
         if turn.kept and not turn.flow.is_replay and self._is_nobodys(turn):
@@ -109,6 +136,20 @@ class Dispatcher:
             return
         turn.next = await self._next(turn)
         self.write_request(turn)
+
+    def committed(self, turn: Turn) -> None:
+        """An attempt's answer goes to the host."""
+        self.learner.committed(turn)
+        if etag := header(turn.response_headers, "x-models-etag"):
+            self._catalogue.seen_etag(turn.sent[-1].attempt.account.id, etag)
+        response = turn.flow.response
+        if turn.request is not None and turn.request.codex and response is not None:
+            self._together.tell(response)
+
+    def finished(self, turn: Turn) -> None:
+        """The request has ended, whatever way."""
+        self.learner.finished(turn)
+        self.front.archive.keep(turn)
 
     async def decide(self, turn: Turn) -> str:
         """Decides what follows an attempt that has ended with nothing delivered: `turn.next`. Gives it in words.
@@ -121,6 +162,7 @@ class Dispatcher:
         self.learner.counts(sent, outcome)
         move = self._move(turn, outcome)
         self.learner.failed(turn, sent, outcome, move)
+        sent.attempt = replace(sent.attempt, body=b"")  # The flow shows it, and every attempt may have another.
         if isinstance(move, Deliver):
             turn.next = await self._last_word(turn, outcome)
             if turn.next is not outcome.reply:
@@ -156,24 +198,10 @@ class Dispatcher:
         shown.data.method = b"POST"
         shown.data.scheme = provider.scheme.encode()
         shown.data.host, shown.data.port = provider.host, provider.port
-        shown.data.path = provider.responses_path.encode()
+        shown.data.path = attempt.path.encode()
         shown.data.content = attempt.body
         shown.data.headers = attempt.head(shown, attempt.placeholder)
         shown.data.trailers = None
-
-    # The request
-
-    async def _read(self, turn: Turn) -> HostRequest:
-        flow = turn.flow
-        headers, content = fields(flow.request.headers), flow.request.raw_content or b""
-        if self.settings.rules.overflow:
-            turn.came = (headers, content)
-        large = len(content) > LARGE_BODY
-        request = await asyncio.to_thread(read_request, headers, content) if large else read_request(headers, content)
-        if turn.replayed_stream is not None:
-            request = replace(request, stream=turn.replayed_stream)
-        self._tell_removed(request)
-        return request
 
     # What follows
 
@@ -350,14 +378,6 @@ class Dispatcher:
     def _name_refusal(self, turn: Turn) -> None:
         if isinstance(turn.next, Reply):
             turn.given_up, turn.refused_as = True, refusals.code_of(turn.next)
-
-    def _tell_removed(self, request: HostRequest) -> None:
-        for name in request.removed:
-            if (request.host_name, name) not in self._told and len(self._told) < 1000:
-                self._told.add((request.host_name, name))
-                logger.info(
-                    "understudy: %s sends %s, which this backend does not take: left out", request.host_name, name
-                )
 
 
 def _made_of(move: Move, decided: Attempt | Wait | Reply | None, account: Account) -> Move:

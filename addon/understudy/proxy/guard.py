@@ -12,17 +12,19 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
+from mitmproxy.exceptions import OptionsError
 from mitmproxy.master import Master
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.tls import ClientHelloData
 
 from understudy.proxy import refusals
-from understudy.proxy.claim import Claim, Leave, Refuse, Verdict, judge
+from understudy.proxy.claim import Claim, Leave, Refuse, Scope, Verdict, judge
 from understudy.proxy.layer import teach_client_replay
 from understudy.proxy.messages import response_of, with_headers
 from understudy.proxy.names import is_local, names_of
-from understudy.proxy.options import chosen_by_user, default_of, read_hosts
-from understudy.proxy.turn import PLACEHOLDER, Attempt, Turns, Wait
+from understudy.proxy.options import DEFAULT_SCOPE, chosen_by_user, read_scope
+from understudy.proxy.turn import PLACEHOLDER, Attempt, Follow, Turns, Upgrade, Wait
+from understudy.wire.endpoints import prepared_endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +48,9 @@ class Guard:
     def verdict(self, flow: http.HTTPFlow) -> Verdict:
         """Whether a flow is for us to carry out or refuse: by its names, or by a placeholder in it."""
         if not flow.request.headers.get("authorization", "").startswith(PLACEHOLDER):
-            return judge(names_of(flow), self._hosts())
+            return judge(names_of(flow), self._scope())
         if flow.is_replay == "request":
-            return Claim()
+            return Claim(prepared_endpoint(flow.request.path))
         return Refuse(refusals.misaddressed("it carries Understudy's own placeholder"))
 
     def refusal(self) -> http.Response:
@@ -76,7 +78,7 @@ class Guard:
         if open_all or address is None or isinstance(data.context.client.proxy_mode, ReverseMode):
             return
         names = {(name or "").lower().removesuffix(".") for name in (address[0], data.client_hello.sni)}
-        if not names & self._hosts():
+        if not names & self._scope().all:
             data.ignore_connection = True
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -108,20 +110,19 @@ class Guard:
         for ending in self.endings:
             await ending()
 
-    def _hosts(self) -> frozenset[str]:
-        """Our hosts, also where the option does not exist yet, or is no list of hosts."""
-        default = default_of("codex_hosts")
+    def _scope(self) -> Scope:
+        """Whose requests are ours, also where the options do not exist yet, or are wrong."""
         try:
-            return read_hosts(getattr(ctx.options, "codex_hosts", default))
-        except ValueError:
-            return read_hosts(default)
+            return read_scope(ctx.options)
+        except (AttributeError, OptionsError):
+            return DEFAULT_SCOPE
 
     def _stop(self, flow: http.HTTPFlow) -> None:
         if not flow.live or flow.response is not None:
             return
         try:
             turn = self.turns.get(flow)
-            prepared = turn is not None and isinstance(turn.next, Attempt | Wait)
+            prepared = turn is not None and isinstance(turn.next, Attempt | Wait | Upgrade | Follow)
             if prepared or (turn is None and not self.concerns(flow)):
                 return
         except BaseException as error:

@@ -1,6 +1,6 @@
 """The replaying layer: `HttpLayer` with streams that can replay, and where it is put in mitmproxy's place.
 
-This module, `timed`, `attempts`, `waiting` and `stream` hold the knowledge of mitmproxy's internals.
+This module is one of those that know mitmproxy's internals (docs/architecture.md).
 """
 
 import itertools
@@ -20,12 +20,15 @@ from mitmproxy.proxy.layers.http import (
     RegisterHttpConnection,
     ResponseData,
 )
+from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 
 from understudy.proxy.attempts import HEADERS_TIMEOUT
+from understudy.proxy.socket import Opening, SocketServer
 from understudy.proxy.stream import ReplayingStream
 from understudy.proxy.timed import DeadlineReached, Steps, TimedStream
 from understudy.proxy.turn import Turns
+from understudy.proxy.upgrade import UpgradingStream
 
 FIRST_ATTEMPT_ID = 2**40 + 1
 """Attempts' stream ids: far above any id that a host can use (HTTP/2 has 31 bits), odd, in steps of 2."""
@@ -39,6 +42,7 @@ class ReplayingLayer(HttpLayer):
         self.turns = turns
         self._attempt_ids = itertools.count(FIRST_ATTEMPT_ID, 2)
         self._timers: dict[commands.RequestWakeup, float] = {}
+        self._socket: SocketServer | None = None
         self.to_arm = False
 
     def claims_nothing(self) -> None:
@@ -49,7 +53,8 @@ class ReplayingLayer(HttpLayer):
         self._handle_event = super()._handle_event  # type: ignore[method-assign]
 
     def make_stream(self, stream_id: int) -> Steps:
-        stream = ReplayingStream(self.context.fork(), stream_id, self)
+        stream = UpgradingStream(self.context.fork(), stream_id, self)
+        stream.memory = self._socket.memory if self._socket else None
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
@@ -58,6 +63,14 @@ class ReplayingLayer(HttpLayer):
         attempt_id = next(self._attempt_ids)
         self.streams[attempt_id] = stream
         return attempt_id
+
+    def upgrade(self, opening: Opening) -> None:
+        """The host's connection becomes a WebSocket, once the answer of the upgrade's stream has ended."""
+        http1 = self.connections[self.context.client]
+        assert isinstance(http1, Http1Server)
+        self._socket = SocketServer(self.context.fork(), self, opening, bytes(http1.buf))
+        self.connections[self.context.client] = self._socket
+        self.to_arm = True
 
     def _handle_event(self, event: events.Event) -> Steps:
         if isinstance(event, events.Wakeup) and event.command in self._timers:
@@ -71,6 +84,8 @@ class ReplayingLayer(HttpLayer):
                     yield from self.event_to_child(self.connections[self.context.client], sign)
                 if stream.deadline is not None and stream.deadline <= now:
                     yield from self._wake(stream_id, stream)
+            if self._socket is not None and self._socket.due is not None and self._socket.due <= now:
+                yield from self.event_to_child(self._socket, DeadlineReached(0))
         else:
             yield from super()._handle_event(event)
         if self.to_arm:
@@ -115,7 +130,9 @@ class ReplayingLayer(HttpLayer):
     def _arm(self) -> Steps:
         """Asks for a wakeup where none is due in time. The layer takes it itself: a wakeup that is routed to a
         stream would keep that stream, and its flow, alive until it fires."""
-        due = min((stream.due or 0.0 for _, stream in self._waiting()), default=None)
+        socket_due = self._socket.due if self._socket is not None else None
+        dues = [stream.due for _, stream in self._waiting()]
+        due = min((due for due in (*dues, socket_due) if due is not None), default=None)
         if due is None or any(at <= due for at in self._timers.values()):
             return
         timer = commands.RequestWakeup(max(0.0, due - time.monotonic()))

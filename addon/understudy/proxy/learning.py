@@ -57,11 +57,11 @@ class Learner:
         self._roster.used(account_id, now)
         self._figures(turn, sent, from_headers(turn.response_headers, now))
         self._memory.turn_states.bind(turn_state_key(turn.response_headers), account_id, now)
-        if turn.relay is not None and turn.relay.shown_output:
+        if turn.relay is None or turn.relay.shown_output:
             self._memory.breaker.succeeded(account_id)
         # What is paid for by the request is nobody's home.
         if turn.request is not None and sent.attempt.account.lane is Lane.CODEX:
-            self._memory.affinity.bind(turn.request.session, self._home_of(turn, account_id, now), now)
+            self._memory.affinity.bind(turn.request.thread, self._home_of(turn, account_id, now), now)
 
     def finished(self, turn: Turn) -> None:
         """The request has ended, whatever way."""

@@ -5,6 +5,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy import mode_specs
 
 from understudy.proxy.claim import Names, Way
+from understudy.wire.identity import DUMMY_KEY
 from understudy.wire.provider import is_loopback
 
 
@@ -26,7 +27,13 @@ def names_of(flow: http.HTTPFlow) -> Names:
         authorities=tuple(a for a in authorities if a),
         local=is_local(client) or "proxyauth" in flow.metadata,
         page=_is_of_a_page(request.headers),
+        keyless=is_keyless(flow),
     )
+
+
+def is_keyless(flow: http.HTTPFlow) -> bool:
+    """Whether the program has no key but the one that we give programs to start with."""
+    return str(flow.request.headers.get("authorization", "")) == f"Bearer {DUMMY_KEY}"
 
 
 def _is_of_a_page(headers: http.Headers) -> bool:

@@ -17,6 +17,8 @@ from understudy.pool.choose import Rules
 from understudy.pool.pool import Pin
 from understudy.pool.session import Isolation
 from understudy.pool.strategies import Strategy
+from understudy.proxy.claim import Scope, scope_of
+from understudy.state.answers.store import Mode
 from understudy.state.errors import StateError
 from understudy.state.keychain import check_keychain
 from understudy.wire.models import Models, read_models
@@ -27,6 +29,9 @@ CHOICES = {
     "codex_isolate": tuple(isolation.value for isolation in Isolation),
     "codex_unsupported": ("strict", "passthrough"),
     "codex_overflow": ("off", "on"),
+    "codex_history": tuple(mode.value for mode in Mode),
+    "codex_websocket": ("relay", "refuse"),
+    "codex_traces": ("drop", "pass"),
 }
 """Options that take one of a few words."""
 LONGEST_WAIT = 86400
@@ -48,7 +53,9 @@ class Option:
 OPTIONS = (
     Option("codex_backend", str, "https://chatgpt.com/backend-api/codex", "Where claimed requests are carried out."),
     Option("codex_issuer", str, "https://auth.openai.com", "The OAuth issuer that refreshes the accounts' tokens."),
-    Option("codex_hosts", str, "api.openai.com", "Hosts whose Responses calls are claimed, separated by commas."),
+    Option(
+        "codex_hosts", str, "api.openai.com", "Hosts that speak OpenAI's API, whose calls are claimed, with commas."
+    ),
     Option(
         "codex_strategy",
         str,
@@ -88,6 +95,33 @@ OPTIONS = (
     Option("codex_overflow", str, "off", "on: an API key in the pool serves, for money, where no ChatGPT account can."),
     Option("codex_overflow_limit", int, 50, "Requests a day (UTC) that each API key in the pool may carry out."),
     Option("codex_platform", str, "https://api.openai.com/v1", "Where the requests of API keys are carried out."),
+    Option(
+        "codex_history",
+        str,
+        Mode.MEMORY.value,
+        "Where answers are kept for programs that refer to them (previous_response_id, store, conversations). memory: "
+        "in this process, for a day; disk: in a file as well, for 30 days; off: nowhere.",
+    ),
+    Option(
+        "codex_websocket",
+        str,
+        "relay",
+        "Responses over WebSocket. relay: each request on a socket is carried out like any other; refuse: programs "
+        "are sent back to HTTP.",
+    ),
+    Option(
+        "codex_traces",
+        str,
+        "drop",
+        "The Agents SDK's traces, which hold what tools got and gave. drop: taken, and thrown away; pass: to OpenAI.",
+    ),
+    Option(
+        "codex_capture_chatgpt",
+        bool,
+        False,
+        "Also claim the calls of programs that are logged in with ChatGPT themselves: accounts of the pool carry them "
+        "out in place of their own login.",
+    ),
     Option("codex_record", int, 1024 * 1024, "Bytes of a streamed answer to keep in its flow. 0: none."),
     Option("codex_hold", int, 5, "Seconds that a 200 may be held back, waiting for output, before it is committed."),
     Option(
@@ -117,7 +151,12 @@ class Settings:
 
     backend: Provider
     issuer: str
-    hosts: frozenset[str]
+    scope: Scope
+    """Whose requests are ours."""
+    history: Mode
+    """Where answers are kept."""
+    relays_sockets: bool
+    """Whether requests over a WebSocket are carried out; where not, hosts are sent back to HTTP."""
     record: int
     hold: float
     stall_timeout: float
@@ -181,7 +220,9 @@ def read_settings(options: Any) -> Settings:
     return Settings(
         backend=backend,
         issuer=options.codex_issuer.rstrip("/"),
-        hosts=_checked("codex_hosts", read_hosts, options.codex_hosts),
+        scope=read_scope(options),
+        history=Mode(options.codex_history),
+        relays_sockets=options.codex_websocket == "relay",
         record=_checked("codex_record", read_count, options.codex_record),
         hold=_checked("codex_hold", read_seconds, options.codex_hold),
         stall_timeout=_checked("codex_stall_timeout", read_timeout, options.codex_stall_timeout),
@@ -207,6 +248,15 @@ def read_settings(options: Any) -> Settings:
     )
 
 
+def read_scope(options: Any) -> Scope:
+    """Whose requests are ours. Raises OptionsError."""
+    return scope_of(
+        _checked("codex_hosts", read_hosts, options.codex_hosts),
+        capture_chatgpt=options.codex_capture_chatgpt,
+        traces=options.codex_traces == "drop",
+    )
+
+
 def _refuse_dangerous(options: Any, providers: Sequence[Provider]) -> None:
     for name, harm in _DANGEROUS.items():
         harmless = name == "ssl_insecure" and all(is_loopback(provider.host) for provider in providers)
@@ -222,6 +272,10 @@ _DANGEROUS = {
     "emudhra_old": _SIGNS_FOR_ALL,
 }
 """mitmproxy's own options that the addon does not run with. Not every version has every one."""
+
+
+DEFAULT_SCOPE = scope_of(frozenset({default_of("codex_hosts")}), capture_chatgpt=False, traces=True)
+"""What is ours as long as nobody has said otherwise."""
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ from understudy.proxy.roster import Roster
 from understudy.proxy.turn import Attempt, Turn
 from understudy.state.errors import StateError
 from understudy.state.tokens import PATIENCE, TokenKeeper
-from understudy.wire.provider import PLATFORM, Provider
+from understudy.wire.provider import Provider
 from understudy.wire.request import HostRequest, read_request, upstream_headers, with_model, without_turn_state
 from understudy.wire.secret import Secret
 
@@ -75,7 +75,8 @@ class Preparer:
             version=__version__,
         )
         body = request.body if turn_state or request.turn_state is None else without_turn_state(request.body)
-        return Attempt(choice, provider, headers, account.tokens.access, body, delay)
+        path = provider.target(request.rules)
+        return Attempt(choice, provider, path, headers, account.tokens.access, body, delay)
 
     async def _carried_by(self, turn: Turn, account: Account) -> tuple[Provider, HostRequest]:
         """The provider of the account, and the request as that one takes it."""
@@ -83,7 +84,8 @@ class Preparer:
         if account.lane is Lane.CODEX:
             return self.settings.backend, turn.request
         assert turn.came is not None
-        request = await asyncio.to_thread(read_request, *turn.came, PLATFORM)
+        rules = self.settings.platform.rules_for(turn.endpoint.op)
+        request = await asyncio.to_thread(read_request, *turn.came, rules)
         if request.model != turn.request.model:
             request = replace(request, model=turn.request.model, body=with_model(request.body, turn.request.model))
         return self.settings.platform, request

@@ -132,6 +132,49 @@ def misaddressed(why: str) -> Reply:
     return openai_error(421, message, type=TYPE, code="understudy_misdirected")
 
 
+def nothing_kept(param: str) -> Reply:
+    """The request needs that answers are kept, and the user does not want that."""
+    message = (
+        f"'{param}' needs answers to be kept, and codex_history is off. Set codex_history to memory or disk, or leave "
+        f"out '{param}'."
+    )
+    return openai_error(400, message, type="invalid_request_error", code="unsupported_parameter", param=param)
+
+
+def too_many_jobs(most: int) -> Reply:
+    """Nobody can have meant to begin so many."""
+    message = f"{most} answers are being made in the background already. Wait for one of them, or cancel it."
+    return openai_error(429, message, type="rate_limit_error", code="rate_limit_exceeded")
+
+
+def not_followable(id: str) -> Reply:
+    """Only what was begun as a stream has events, and not for ever."""
+    message = (
+        f"The events of the response '{safe_text(id)}' cannot be streamed: it was not created with stream=true, or "
+        "they are no longer kept. Retrieve it without stream."
+    )
+    return openai_error(400, message, type="invalid_request_error", param="stream")
+
+
+def misspelt() -> Reply:
+    """The path might be taken for one of ours, and is not spelt so."""
+    message = (
+        "Understudy does not carry out this request, and does not let it through either: its path is spelt in a way "
+        "that servers may read as another. Write it as the API reference does."
+    )
+    return openai_error(400, message, type=TYPE, code="understudy_misspelt_path")
+
+
+def keyless(method: str, path: str) -> Reply:
+    """No ChatGPT account can do this, and the program has no key of its own."""
+    shown = safe_text(f"{method} {path.partition('?')[0]}")
+    message = (
+        f"{shown} needs an OpenAI API key: no ChatGPT account can do it. The program has only the placeholder that "
+        "Understudy gives to programs which do not start without a key. Set OPENAI_API_KEY to a key of your own."
+    )
+    return openai_error(401, message, type="authentication_error", code="invalid_api_key")
+
+
 def stranger() -> Reply:
     """The client is not on this machine: an open proxy would spend the user's quota."""
     message = (

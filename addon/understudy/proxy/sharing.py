@@ -95,6 +95,7 @@ class Sharing:
             wait=settings.wait,
             models=settings.models,
             passthrough=settings.passthrough,
+            history=settings.history.value,
         )
 
     def _round(self, told: Telling) -> tuple[Telling, ...]:

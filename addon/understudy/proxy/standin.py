@@ -4,7 +4,6 @@ import logging
 import time
 from dataclasses import replace
 
-from understudy.pool.account import Lane
 from understudy.pool.choose import candidates
 from understudy.pool.obstacles import Why
 from understudy.proxy import refusals
@@ -28,10 +27,10 @@ MOST_TOLD = 1000
 class StandIns:
     """The models that stand in for others, as the option `codex_models` has it. `settings` may be set at any time."""
 
-    def __init__(self, settings: Settings, roster: Roster) -> None:
+    def __init__(self, settings: Settings, roster: Roster, catalogue: Catalogue) -> None:
         self.settings = settings
         self._roster = roster
-        self._catalogue = Catalogue()
+        self._catalogue = catalogue
         self._told: set[tuple[str, str, str]] = set()
 
     def begin(self, turn: Turn) -> None:
@@ -66,8 +65,7 @@ class StandIns:
         said = None if turn.fallen else next(refused, None)
         turn.told = ()
         pool = self._roster.pool()
-        may_serve = candidates(pool.accounts, self.settings.rules.pin or pool.pin)
-        accounts = [account for account in may_serve if account.enabled and account.lane is Lane.CODEX]
+        accounts = candidates(pool.accounts, self.settings.rules.pin or pool.pin)
         models = await self._catalogue.models(accounts, self.settings.backend, self.settings.route, time.time())
         return refusals.unentitled(self.settings.models.alias(turn.asked), models, said)
 

@@ -1,7 +1,7 @@
 """The replaying stream: what becomes of an attempt's answer on its way to the host.
 
 between -> headers -> held -> relayed -> (done)      a 200: held until it shows output, then passed on
-                   -> refused -> (decision)          any other status: its body is read, then it is decided
+                   -> body -> (decision)             any other status, or one JSON object: it is read, then decided
 any of these       -> (decision) -> between | waiting | done
                                                      reset, stall, early failure: another attempt, a wait for an
                                                      account, or the last word
@@ -16,15 +16,17 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import ResponseData, ResponseEndOfMessage, ResponseHeaders, SendHttp
 
 from understudy.proxy import refusals
-from understudy.proxy.attempts import HEADERS_TIMEOUT
+from understudy.proxy.attempts import HEADERS_TIMEOUT, UNARY_TIMEOUT
+from understudy.proxy.following import FollowingStream
 from understudy.proxy.messages import fields, header_fields, with_headers
 from understudy.proxy.timed import Steps
 from understudy.proxy.turn import Turn
-from understudy.proxy.waiting import WaitingStream
 from understudy.wire import outcome as outcomes
+from understudy.wire.answer import COLLECT_LIMIT
 from understudy.wire.coding import StreamDecoder
+from understudy.wire.compaction import compacted
 from understudy.wire.relay import Relay, content_coding, is_event_stream
-from understudy.wire.reply import Reply
+from understudy.wire.reply import Headers, Reply
 from understudy.wire.response import host_headers
 from understudy.wire.text import safe_text
 
@@ -38,10 +40,12 @@ MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error's body that are read."""
 
 
-class ReplayingStream(WaitingStream):
+class ReplayingStream(FollowingStream):
     """An answer's way to the host. The base classes call `server_state` with every event of an attempt."""
 
-    _error_body: StreamDecoder | None = None
+    _body: StreamDecoder | None = None
+    _whole = False
+    """Whether the body that is read is the answer itself, and no error."""
     _opened_at = _last_byte = 0.0
     _ending_at: float | None = None
 
@@ -66,8 +70,9 @@ class ReplayingStream(WaitingStream):
                 turn.relay = Relay(replace(turn.relay_options, errors=turn.errors), content_coding(headers))
                 self._wait_until(self._held_until(turn), self._state_held)
             else:
-                self._error_body = StreamDecoder(content_coding(headers))
-                self._wait_until(now + ERROR_TIMEOUT, self._state_refused)
+                self._body = StreamDecoder(content_coding(headers))
+                self._whole = turn.sent[-1].attempt.unary and response.status_code == 200
+                self._wait_until(now + (turn.stall_timeout if self._whole else ERROR_TIMEOUT), self._state_body)
         except ValueError as error:
             yield from self._attempt_ended(outcomes.transport(f"an answer in an unknown coding ({error})"))
 
@@ -76,33 +81,43 @@ class ReplayingStream(WaitingStream):
         stalled = self._last_byte + turn.stall_timeout
         return min(stalled, self._opened_at + turn.hold) if turn.relay_options.stream else stalled
 
-    def _state_refused(self, event: events.Event) -> Steps:
-        """Any status but a streamed 200: the body is read, as far as it is worth, then it is decided."""
-        assert self._error_body is not None
+    def _state_body(self, event: events.Event) -> Steps:
+        """Whatever is no stream: an error, as far as it is worth reading, or an answer in one piece."""
+        assert self._body is not None
         try:
             if isinstance(event, ResponseData):
-                self.response_body_buf += self._error_body.feed(event.data)
+                self.response_body_buf += self._body.feed(event.data)
             elif isinstance(event, ResponseEndOfMessage):
                 yield from self._forget_attempt()
-                self.response_body_buf += self._error_body.flush()
+                self.response_body_buf += self._body.flush()
         except ValueError:
             # What does not decode has nothing to say; the status does.
             self.response_body_buf.clear()
-            yield from self._refused_in_full()
+            yield from self._read_in_full()
             return
-        if self._attempt_id is None or len(self.response_body_buf) > MAX_ERROR_BODY:
-            yield from self._refused_in_full()
+        largest = COLLECT_LIMIT if self._whole else MAX_ERROR_BODY
+        if self._attempt_id is None or len(self.response_body_buf) > largest:
+            yield from self._read_in_full()
 
-    def _refused_in_full(self) -> Steps:
+    def _read_in_full(self) -> Steps:
         turn = self._claimed()
         assert self.flow.response is not None
-        body = bytes(self.response_body_buf)[:MAX_ERROR_BODY]
+        body = bytes(self.response_body_buf)
         self.response_body_buf.clear()
-        self.flow.response.data.content = body
+        if self._whole and self._attempt_id is None and turn.request is not None:
+            try:
+                answer = compacted(body, turn.request.codex, time.time())
+            except ValueError:
+                yield from self._attempt_ended(outcomes.transport("an answer that cannot be read"))
+                return
+            turn.sent[-1].committed_at = time.monotonic()
+            head = (("content-type", "application/json"), *_beside_the_body(turn.response_headers))
+            yield from self._answer(Reply(200, head, answer))
+            return
+        self.flow.response.data.content = body = body[:MAX_ERROR_BODY]
         status = self.flow.response.status_code
-        yield from self._attempt_ended(
-            outcomes.from_response(status, turn.response_headers, body, time.time(), turn.errors)
-        )
+        outcome = outcomes.from_response(status, turn.response_headers, body, time.time(), turn.errors)
+        yield from self._attempt_ended(outcome)
 
     def _state_held(self, event: events.Event) -> Steps:
         """A 200 that has not shown output yet: still replayable."""
@@ -202,8 +217,7 @@ class ReplayingStream(WaitingStream):
         except ValueError as error:
             turn.broken = str(error)
             return refusals.broken_off(str(error))
-        passed = tuple((k, v) for k, v in host_headers(turn.response_headers) if k.lower() != "content-type")
-        return replace(reply, headers=(*reply.headers, *passed))
+        return replace(reply, headers=(*reply.headers, *_beside_the_body(turn.response_headers)))
 
     # Time and trouble
 
@@ -211,14 +225,18 @@ class ReplayingStream(WaitingStream):
         turn, state = self._claimed(), self.server_state
         if state == self._state_waiting:
             yield from super()._overdue(now)
-        elif state == self._state_refused:
-            yield from self._refused_in_full()
+        elif state == self._state_following:
+            yield from self._tell_news(turn, now)
+        elif state == self._state_body:
+            yield from self._read_in_full()
         elif state == self._state_held:
             yield from self._held_long_enough(turn, now)
         elif state == self._state_relayed:
             yield from self._silent(turn, now)
         else:
-            yield from self._attempt_ended(outcomes.transport(f"no response headers in {HEADERS_TIMEOUT:.0f} s"))
+            unary = turn.sent[-1].attempt.unary
+            silence = UNARY_TIMEOUT if unary else HEADERS_TIMEOUT
+            yield from self._attempt_ended(outcomes.transport(f"no response headers in {silence:.0f} s"))
 
     def _held_long_enough(self, turn: Turn, now: float) -> Steps:
         if now >= self._last_byte + turn.stall_timeout:
@@ -242,17 +260,22 @@ class ReplayingStream(WaitingStream):
         relay = self._claimed().relay
         if self.server_state == self._state_relayed and relay is not None:
             yield from self._complete("the connection to the backend broke")
-        elif self.server_state == self._state_refused:
-            yield from self._refused_in_full()
+        elif self.server_state == self._state_body:
+            yield from self._read_in_full()
         else:
             # What stands behind the colon may quote what came.
             what = safe_text(message.partition(":")[0])
             yield from self._attempt_ended(outcomes.transport(f"connection lost ({what})"))
 
     def _delivering(self) -> bool:
-        return self.server_state in (self._state_relayed, self.state_done, self.state_errored)
+        return self.server_state in (self._state_relayed, self._state_following, self.state_done, self.state_errored)
 
     def _relay(self) -> Relay:
         relay = self._claimed().relay
         assert relay is not None
         return relay
+
+
+def _beside_the_body(headers: Headers) -> Headers:
+    """What of an upstream answer's head goes to a host that gets another body."""
+    return tuple((name, value) for name, value in host_headers(headers) if name.lower() != "content-type")

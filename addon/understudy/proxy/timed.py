@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import context
@@ -10,6 +10,10 @@ from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream
 from mitmproxy.proxy.layers.http._base import HttpEvent
 
 from understudy.proxy.turn import Turns
+from understudy.wire.stored import Latest
+
+if TYPE_CHECKING:
+    from understudy.proxy.socket import Opening
 
 Steps = Generator[Any, Any, None]
 """What a layer yields: commands; what it is sent: their replies."""
@@ -35,6 +39,10 @@ class Parent(Protocol):
         """Takes back an attempt that was not sent yet. Whether there was something to take back."""
         ...
 
+    def upgrade(self, opening: "Opening") -> None:
+        """The host's connection becomes a WebSocket, once the answer of the upgrade's stream has ended."""
+        ...
+
 
 class TimedStream(HttpStream):
     """It says when it wants to be woken, and what its host is to hear meanwhile."""
@@ -42,6 +50,8 @@ class TimedStream(HttpStream):
     def __init__(self, ctx: context.Context, stream_id: int, parent: Parent) -> None:
         super().__init__(ctx, stream_id)
         self._parent = parent
+        self.memory: Latest | None = None
+        """What the WebSocket remembers which the request came over."""
         self._deadline: float | None = None
         self.keepalive_at: float | None = None
         """Monotonic seconds at which the layer sends the host a sign of life; None: it needs none."""

@@ -15,6 +15,8 @@ from understudy.pool.obstacles import Obstacle
 from understudy.pool.policy import Tried
 from understudy.proxy.claim import Leave, Verdict
 from understudy.proxy.messages import header_fields, with_headers
+from understudy.wire.background import BackgroundAnswer
+from understudy.wire.endpoints import CREATE, Endpoint, Op
 from understudy.wire.errors import ErrorMap
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.provider import Provider, is_loopback
@@ -22,6 +24,7 @@ from understudy.wire.relay import Relay, RelayOptions
 from understudy.wire.reply import Headers, Reply
 from understudy.wire.request import HostRequest
 from understudy.wire.secret import Secret
+from understudy.wire.stored import Latest, Restored
 from understudy.wire.text import is_token
 from understudy.wire.usage import Usage
 
@@ -39,6 +42,8 @@ class Attempt:
 
     choice: Choice
     provider: Provider
+    path: str
+    """The request target."""
     headers: Headers
     token: Secret
     body: bytes = field(repr=False)
@@ -49,6 +54,11 @@ class Attempt:
     def account(self) -> Account:
         """Whose token it carries."""
         return self.choice.account
+
+    @property
+    def unary(self) -> bool:
+        """Whether its answer is one JSON object, and no stream."""
+        return self.path == self.provider.target(self.provider.rules_for(Op.COMPACT))
 
     @property
     def placeholder(self) -> str:
@@ -67,7 +77,7 @@ class Attempt:
         aim = (request.method, request.scheme, request.host, request.port, request.path)
         if provider.rules.account_fields is (self.account.lane is Lane.PLATFORM):
             raise SealRefused("its account is another provider's")
-        if aim != ("POST", provider.scheme, provider.host, provider.port, provider.responses_path):
+        if aim != ("POST", provider.scheme, provider.host, provider.port, self.path):
             raise SealRefused("its destination was changed after it was prepared")
         if connection.address is None or connection.address[:2] != (provider.host, provider.port):
             raise SealRefused("its connection leads elsewhere")
@@ -93,6 +103,22 @@ class Wait:
     """No account can serve now, and one can soon: the request waits, and is decided anew after `seconds`."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The host's connection becomes a WebSocket, whose requests come as turns of their own."""
+
+    then_close: bool
+    """Whether it is closed after its first message: some hosts go back to HTTP upon that, and upon nothing else."""
+
+
+@dataclass(slots=True, eq=False)
+class Follow:
+    """The host hears an answer that is made in the background, from the event after this sequence number on."""
+
+    answer: BackgroundAnswer
+    after: int = -1
 
 
 @dataclass(slots=True)
@@ -123,10 +149,14 @@ class Turn:
     flow: http.HTTPFlow
     arrived_at: float
     """Monotonic seconds."""
+    endpoint: Endpoint = CREATE
+    """What the host asks for."""
+    memory: Latest | None = None
+    """What the host's WebSocket remembers, where it came over one."""
     replayed_stream: bool | None = None
     """Where the flow is replayed by the user: whether the original asked for a stream."""
     request: HostRequest | None = None
-    next: Attempt | Wait | Reply | None = None
+    next: Attempt | Wait | Upgrade | Follow | Reply | None = None
     """What the stream does next. None: nothing was decided, so the host is refused."""
     sent: list[Sent] = field(default_factory=list)
     response_headers: Headers = ()
@@ -138,6 +168,8 @@ class Turn:
     """What a committed answer failed in, where the backend ended it so."""
     given_up: bool = False
     """The last word is ours, because no account could serve; the attempts are shown by themselves."""
+    answered: bool = False
+    """The last word is ours, and no refusal: the request needed no account."""
     refused_as: str = ""
     """What the last word is called, where it is ours."""
     passed_over: dict[str, Obstacle] = field(default_factory=dict)
@@ -156,7 +188,11 @@ class Turn:
     move_cost: int = 0
     """Input tokens that were not in the cache because the session has moved."""
     came: tuple[Headers, bytes] | None = field(default=None, repr=False)
-    """The request's fields and body as they came, where another provider may have to be asked."""
+    """The request's fields and its body, whole and decoded, where another provider may have to be asked."""
+    content: bytes = field(default=b"", repr=False)
+    """The body of the Responses request, whole and decoded, where it is carried out in the background."""
+    restored: Restored | None = field(default=None, repr=False)
+    """What its input was made of, where its answer is to be kept; see `Reading.kept`."""
     kept: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """The request's fields as they came, credentials among them: for a request that is let go."""
     asked: str = ""
@@ -205,8 +241,11 @@ class Turns:
     def __init__(self, judge: Callable[[http.HTTPFlow], Verdict]) -> None:
         self.judge = judge
         """The verdict on a flow by its names alone."""
+        self.new_memory: Callable[[], Latest]
+        """Makes what a WebSocket remembers."""
         self._alive: dict[str, Turn] = {}
         self._seated: WeakKeyDictionary[http.HTTPFlow, Verdict] = WeakKeyDictionary()
+        self._memories: WeakKeyDictionary[http.HTTPFlow, Latest] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self._alive)
@@ -221,9 +260,17 @@ class Turns:
         self._alive.pop(flow.id, None)
         self._seated[flow] = Leave()
 
-    def seat(self, flow: http.HTTPFlow, verdict: Verdict) -> None:
-        """A replaying stream carries this flow, which may be claimed. `verdict`: by its names as the host sent them."""
+    def seat(self, flow: http.HTTPFlow, verdict: Verdict, memory: Latest | None = None) -> None:
+        """A replaying stream carries this flow, which may be claimed. `verdict`: by its names as the host sent them.
+        `memory`: that of the WebSocket which it came over.
+        """
         self._seated[flow] = verdict
+        if memory is not None:
+            self._memories[flow] = memory
+
+    def memory(self, flow: http.HTTPFlow) -> Latest | None:
+        """What the WebSocket remembers which a flow came over; None where it came by itself."""
+        return self._memories.get(flow)
 
     def seated(self, flow: http.HTTPFlow) -> Verdict | None:
         """The verdict on a flow that a replaying stream carries; None where none does."""

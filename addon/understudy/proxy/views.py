@@ -39,9 +39,13 @@ class Line:
     usage: Usage | None = None
     move_cost: int = 0
     """Input tokens that had to be read anew because the session has come from another account."""
+    by_us: bool = False
+    """Whether the request needed no account."""
 
     def __str__(self) -> str:
-        parts = [f"{self.account} ({self.by.words})" if self.by else self.account or "refused"]
+        parts = [
+            f"{self.account} ({self.by.words})" if self.by else self.account or ("here" if self.by_us else "refused")
+        ]
         if self.attempt:
             parts.append(f"attempt {self.attempt}")
         parts.append(f"{self.status or ''} {self.reason}".strip())
@@ -95,7 +99,8 @@ def last_line(turn: Turn, status: int | None, error: str | None, ended_at: float
     `ended_at`: monotonic seconds; `now`: epoch seconds.
     """
     if not turn.sent or turn.given_up:
-        return Line("", 0, status, error or turn.refused_as, ended_at - turn.arrived_at)
+        said = error or ("answered here" if turn.answered else turn.refused_as)
+        return Line("", 0, status, said, ended_at - turn.arrived_at, by_us=turn.answered)
     sent = turn.sent[-1]
     said = error or turn.broken or turn.failed_as or ("ok" if sent.outcome is None else reason(sent.outcome, now))
     choice = sent.attempt.choice

@@ -6,7 +6,7 @@ can then be nothing but an event.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from understudy.wire.answer import failed_event, read_error
 from understudy.wire.jsontext import loads
 from understudy.wire.relay import EVENT_STREAM
 from understudy.wire.reply import Headers, Reply
+from understudy.wire.voice import Voice
 
 KEEPALIVE = 15.0
 """Seconds without a byte after which a waiting host is sent a sign of life."""
@@ -109,7 +110,7 @@ class WaitingStream(AttemptStream):
         response = self.flow.response
         assert response is not None
         response.headers.setdefault("content-type", EVENT_STREAM)
-        response.headers.fields += header_fields(turn.told).fields
+        self._add_own_fields(turn)
         if response.http_version == "HTTP/1.0":
             response.http_version = "HTTP/1.1"
         if not self.flow.request.is_http2 and self.flow.request.http_version != "HTTP/1.0":
@@ -135,13 +136,15 @@ class WaitingStream(AttemptStream):
         yield from self._abandon_attempt()
         self._sleep()
         self.flow.response = self._head
-        event = as_event(reply)
+        event = as_event(reply, turn.relay_options.voice)
         yield SendHttp(ResponseData(self.stream_id, event), self.context.client)
         yield from self._end_stream(turn, event)
 
 
-def as_event(reply: Reply) -> bytes:
-    """A last word as the `response.failed` event that says the same, within a stream that has begun."""
+def as_event(reply: Reply, voice: Callable[[], Voice] | None = None) -> bytes:
+    """A last word as the event that says the same, within a stream that has begun: `response.failed`, unless the host
+    speaks another dialect.
+    """
     try:
         value = loads(reply.body)
     except ValueError:
@@ -152,4 +155,6 @@ def as_event(reply: Reply) -> bytes:
     if not code or code in _OVERLOADS:
         code = "server_error"
     message = error.message or f"The request was answered with status {reply.status}."
+    if voice is not None:
+        return voice().error(message, code, error.type or "server_error")
     return failed_event(message, code, response_id="", sequence_number=0)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.sandbox.authorize import AuthorizePage
 from understudy.sandbox.backend import Backend
+from understudy.sandbox.caller import Door
 from understudy.sandbox.device import DeviceLogin
 from understudy.sandbox.exchange import opened
 from understudy.sandbox.intake import RECORD
@@ -20,8 +21,9 @@ from understudy.sandbox.journal import Journal
 from understudy.sandbox.member import Member
 from understudy.sandbox.oauth import TokenEndpoint
 from understudy.sandbox.platform import Platform
-from understudy.sandbox.replies import Reply, detail, json_reply
+from understudy.sandbox.replies import Reply, detail
 from understudy.sandbox.scenario import read_steps
+from understudy.sandbox.sockets import Sockets
 from understudy.sandbox.world import World
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
@@ -29,7 +31,7 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 def build_app(world: World) -> ASGIApp:
     """The application: issuer at `/`, backend at `/backend-api`, the Platform at `/v1`, our own pages at `/sandbox`."""
-    backend, desk = Backend(world), Desk(world)
+    backend, platform, desk = Backend(world), Platform(world), Desk(world)
     tokens, authorize, device = TokenEndpoint(world), AuthorizePage(world), DeviceLogin(world)
     pages: list[tuple[str, str, Endpoint]] = [
         ("GET", "/oauth/authorize", authorize.show),
@@ -41,7 +43,10 @@ def build_app(world: World) -> ASGIApp:
         ("GET", "/codex/device", device.show),
         ("POST", "/codex/device", device.decide),
         ("POST", "/backend-api/codex/responses", backend.responses),
+        ("POST", "/backend-api/codex/responses/compact", backend.compact),
         ("GET", "/backend-api/codex/models", backend.models),
+        ("GET", "/backend-api/wham/accounts/check", backend.accounts),
+        ("GET", "/backend-api/wham/settings/user", backend.settings),
         ("GET", "/backend-api/wham/usage", backend.usage),
         ("GET", "/backend-api/codex/usage", backend.usage),
         ("GET", "/sandbox/journal", desk.journal),
@@ -50,38 +55,44 @@ def build_app(world: World) -> ASGIApp:
         ("PUT", "/sandbox/steps/{label}", desk.steps),
         ("POST", "/sandbox/lift/{label}", desk.lift),
     ]
+    doors: dict[str, Door] = {"/backend-api/codex/responses": backend}
     if world.scenario.api_keys:
-        pages.append(("POST", "/v1/responses", Platform(world).responses))
+        pages.append(("POST", "/v1/responses", platform.responses))
+        pages.append(("POST", "/v1/responses/compact", platform.compact))
+        doors["/v1/responses"] = platform
 
     async def unknown(request: Request, _: Exception) -> ASGIApp:
-        return await backend.unknown(request)
+        of_platform = bool(world.scenario.api_keys) and request.url.path.startswith("/v1/")
+        return await (platform if of_platform else backend).unknown(request)
 
     app = Starlette(
         routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in pages],
         exception_handlers={404: cast(Any, unknown), 405: cast(Any, unknown)},
     )
     app.router.redirect_slashes = False
-    return Journalled(app, world.journal)
+    sockets = Sockets(doors if world.scenario.websocket else {}, world.journal, world.scenario.websocket_life)
+    return Journalled(app, sockets, world.journal)
 
 
 class Journalled:
-    """Opens a journal entry for every request but those to the sandbox's own pages; refuses WebSockets with a 426."""
+    """Opens a journal entry for every request but those to the sandbox's own pages."""
 
-    def __init__(self, app: ASGIApp, journal: Journal) -> None:
+    def __init__(self, app: ASGIApp, sockets: ASGIApp, journal: Journal) -> None:
         self._app = app
+        self._sockets = sockets
         self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "websocket":
-            await _refuse_upgrade(send)
-            return
         # Starlette wants lower-case names (ASGI, HTTP connection scope); the journal keeps what came.
         lower = {**scope, "headers": [(name.lower(), value) for name, value in scope["headers"]]}
         if scope["path"].startswith("/sandbox/"):
             await self._app(lower, receive, send)
             return
         record = self._journal.open(lambda number: opened(scope, number))
+        if scope["type"] == "websocket":
+            await self._sockets({**lower, RECORD: record}, receive, send)
+            return
         try:
             await self._app({**lower, RECORD: record}, receive, send)
         except ClientDisconnect:
@@ -137,11 +148,3 @@ class Desk:
 
 def _plain(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers))
-
-
-async def _refuse_upgrade(send: Send) -> None:
-    """426 (RFC 9110, 15.5.22) by the ASGI WebSocket denial extension: clients fall back to plain HTTP."""
-    reply = json_reply(426, {"detail": "Upgrade Required"})
-    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
-    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": reply.body, "more_body": False})

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from understudy.sandbox.connection import WIRE, Wire
 from understudy.sandbox.journal import Entry, Journal, Record, Sent
-from understudy.sandbox.performance import Ending, Performance
+from understudy.sandbox.performance import Ending, Pairs, Performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Exchange:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Plays until the end or until the peer hangs up, whatever comes first."""
         wire: Wire = scope[WIRE]
-        playing = _task(self._play(wire, send))
-        leaving = _task(_left(receive))
+        playing = start_task(self._play(wire, send))
+        leaving = start_task(_left(receive))
         try:
             await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
             if leaving.done() and not wire.whole:
@@ -35,10 +35,8 @@ class Exchange:
                 return
             await playing
         finally:
-            for task in (playing, leaving):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await stop_task(playing)
+            await stop_task(leaving)
             if self.record.entry.finished_at is None:
                 self._note_end("failed")
 
@@ -83,26 +81,42 @@ class Exchange:
     async def _end(self, wire: Wire, send: Send) -> None:
         if self.record.entry.ending:
             return
-        ending = self.performance.ending
-        if ending is Ending.BROKEN:
-            ending = Ending.STREAM if wire.multiplexed else Ending.RST
+        ending = settled(self.performance.ending, wire)
         self._note_end(ending.value)
-        match ending:
-            case Ending.RST:
-                wire.reset_connection()
-            case Ending.FIN:
-                wire.close_connection()
-            case Ending.STREAM:
-                await wire.reset_stream()
-            case Ending.FINISHED:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if ending is Ending.FINISHED:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await tear(wire, ending)
 
 
-def _start(status: int, headers: tuple[tuple[str, str], ...]) -> Message:
+def settled(ending: Ending, wire: Wire) -> Ending:
+    """The ending that an answer has on this connection."""
+    if ending is Ending.BROKEN:
+        return Ending.STREAM if wire.multiplexed else Ending.RST
+    return ending
+
+
+async def tear(wire: Wire, ending: Ending) -> None:
+    """Ends an answer in the middle, otherwise than in good order."""
+    match ending:
+        case Ending.RST:
+            wire.reset_connection()
+        case Ending.FIN:
+            wire.close_connection()
+        case Ending.STREAM:
+            await wire.reset_stream()
+
+
+def encoded(headers: Pairs) -> list[tuple[bytes, bytes]]:
+    """Header fields as ASGI has them, with a date if they have none."""
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     if not any(name == b"date" for name, _ in fields):
         fields.append((b"date", formatdate(time.time(), usegmt=True).encode()))
-    return {"type": "http.response.start", "status": status, "headers": fields}
+    return fields
+
+
+def _start(status: int, headers: Pairs) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": encoded(headers)}
 
 
 async def _left(receive: Receive) -> None:
@@ -111,18 +125,26 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def start_task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task whose reference the caller keeps."""
     return asyncio.get_running_loop().create_task(work)
 
 
+async def stop_task(task: asyncio.Task[None]) -> None:
+    """Cancels a task, and returns when it has ended."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 def opened(scope: Scope, number: int) -> Entry:
-    """The journal entry of a request that has just come in. Times: the machine's clocks."""
+    """The journal entry of a request, or of a WebSocket, that has just come in. Times: the machine's clocks."""
     pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     return Entry(
         number=number,
         time=time.time(),
         at=time.monotonic(),
-        method=scope["method"],
+        method=scope.get("method", "GET"),
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
         http_version=scope["http_version"],

@@ -6,7 +6,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp
 
 from understudy.sandbox.coding import decode_body
@@ -52,9 +52,9 @@ class Intake:
         return body
 
 
-def bearer_token(request: Request) -> str | None:
+def bearer_token(connection: HTTPConnection) -> str | None:
     """The one bearer token that came; None where there is none, or more than one."""
-    fields = request.headers.getlist("authorization")
+    fields = connection.headers.getlist("authorization")
     return fields[0].removeprefix("Bearer ") if len(fields) == 1 and fields[0].startswith("Bearer ") else None
 
 

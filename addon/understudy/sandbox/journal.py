@@ -32,6 +32,7 @@ class Entry:
     time: float
     at: float
     method: str
+    """WS for a message on a WebSocket; its handshake is an entry of its own."""
     path: str
     query: str
     http_version: str
@@ -67,6 +68,8 @@ class Entry:
     """When the peer was seen to hang up before the answer was whole."""
     ending: str = ""
     """How it ended: finished, rst, fin, stream, cancelled, failed (the sandbox's own fault); empty while it runs."""
+    socket: int | None = None
+    """For a message on a WebSocket: the number of the handshake's entry."""
 
     def header(self, name: str) -> str | None:
         """The first header field of that name, without regard to case."""
@@ -137,9 +140,21 @@ class Journal(Sequence[Entry]):
             return tuple(record.frozen() for record in self._records)
 
     def responses(self, account: str | None = None) -> tuple[Entry, ...]:
-        """The requests to the Responses endpoints, backend and Platform, perhaps of one account or key only."""
-        entries = (entry for entry in self.entries() if entry.path.endswith(("/codex/responses", "/v1/responses")))
-        return tuple(entry for entry in entries if account is None or entry.account == account)
+        """The requests to the Responses endpoints, backend and Platform, perhaps of one account or key only.
+
+        Those that came as messages on a WebSocket are among them, with prewarms; handshakes are not.
+        """
+        return tuple(entry for entry in self._to_responses(account) if entry.method != "GET")
+
+    def handshakes(self, account: str | None = None) -> tuple[Entry, ...]:
+        """The requests to open a WebSocket; those that got a 101 run until it is closed."""
+        return tuple(entry for entry in self._to_responses(account) if entry.method == "GET")
+
+    def _to_responses(self, account: str | None) -> Iterator[Entry]:
+        for entry in self.entries():
+            known = entry.path.endswith(("/codex/responses", "/v1/responses"))
+            if known and (account is None or entry.account == account):
+                yield entry
 
     def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 15.0) -> Entry:
         """The first entry that fulfils `predicate`, as soon as there is one. Raises TimeoutError after `timeout` s."""

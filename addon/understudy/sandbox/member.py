@@ -2,13 +2,13 @@
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from understudy.sandbox.encrypted import account_mark
 from understudy.sandbox.meters import quota_event
-from understudy.sandbox.prompts import PromptCache
+from understudy.sandbox.prompts import Call, PromptCache
 from understudy.sandbox.quota import Quota, open_quota
 from understudy.sandbox.scenario import AccountSpec, Identity
 from understudy.sandbox.steps import Answer, Cut, Reset, Rotate, Stall, Step, Stream, TokenStep, UsageLimit, UsageStep
@@ -79,9 +79,13 @@ class Member:
         """The step for a refresh that comes now."""
         return next_of(self.token_steps) if self.token_steps else Rotate()
 
-    def ask(self, body: Mapping[str, object], size: int, act: Act, now: float) -> Asked:
-        """The facts of a request of `size` bytes."""
-        return self.prompts.ask(body, size, act.step, quota_event(act.quota, str(body.get("model"))), now)
+    def greet(self, now: float) -> Act | None:
+        """Takes the step for a WebSocket that is opened now; None where the next one is for a message."""
+        return self.act("", now) if self.steps[0].handshake else None
+
+    def ask(self, call: Call, act: Act, now: float) -> Asked:
+        """The facts of a request."""
+        return self.prompts.ask(call, act.step, quota_event(act.quota, call.model), now)
 
     def _enforced(self, model: str) -> tuple[Step, int] | None:
         """The account's own refusal where it enforces its windows, and one of them is used up."""

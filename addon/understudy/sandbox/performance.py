@@ -7,6 +7,8 @@ from enum import Enum
 
 from understudy.sandbox import replies
 from understudy.sandbox.coding import Encoder
+from understudy.sandbox.compose import compaction, compose
+from understudy.sandbox.items import add_message
 from understudy.sandbox.meters import quota_headers
 from understudy.sandbox.quota import Quota
 from understudy.sandbox.refusals import whole_reply
@@ -23,7 +25,7 @@ from understudy.sandbox.steps import (
     Stream,
     UsageLimit,
 )
-from understudy.sandbox.stream import Asked, Composer, Event, add_message, compose, encode_json
+from understudy.sandbox.stream import Asked, Composer, Event, Form, encode_json
 
 Pairs = tuple[tuple[str, str], ...]
 NEWLINES = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
@@ -188,8 +190,9 @@ def _answering(scene: Scene, pieces: Sequence[Event], model: str) -> Performance
 
 def _stream(step: Stream, scene: Scene) -> Performance:
     asked = scene.asked
+    step = _for_frames(step, asked) if asked.on_socket else step
     composer = compose(step, asked)
-    pieces = _framed(step, composer.events) if asked.streams else (encode_json(composer.final),)
+    pieces = _framed(step, composer.events) if asked.streams else (_whole(composer),)
     performance = replace(_answering(scene, pieces, composer.model), delay=step.delay)
     whole = not isinstance(step, Cut | Reset)
     if whole:
@@ -207,6 +210,17 @@ def _stream(step: Stream, scene: Scene) -> Performance:
             head, tail = _split(performance.pieces, step.when, step.events)
             performance = replace(performance, pieces=head + tail, pause_at=len(head), pause=step.seconds)
     return _chunked(step, _compressed(step, performance, finish=whole))
+
+
+def _whole(composer: Composer) -> Event:
+    """The answer as one body of JSON."""
+    return encode_json(compaction(composer) if composer.asked.form is Form.COMPACTION else composer.final)
+
+
+def _for_frames(step: Stream, asked: Asked) -> Stream:
+    """The answer as it is on a WebSocket: no bytes to play with, and the quota as an event, for want of a header."""
+    vendor = step.vendor or bool(asked.rate_limits)
+    return replace(step, vendor=vendor, compress=None, newline="lf", final_newline=True, bom=False, chunk_bytes=0)
 
 
 def _reset(step: Reset, performance: Performance) -> Performance:

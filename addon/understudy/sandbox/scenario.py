@@ -166,6 +166,12 @@ class Scenario:
     """Whether an account takes encrypted reasoning of another: always; never (400); never, as its answer begins."""
     encrypted_names_item: bool = True
     """Whether a refusal of encrypted content names the item, rather than how the ciphertext begins and ends."""
+    websocket: bool = False
+    """Whether the Responses endpoints can be used over WebSocket; otherwise an upgrade is refused with a 426."""
+    websocket_life: float = 3600.0
+    """Seconds for which a WebSocket may be used."""
+    workspace_origin: str = ""
+    """Where Codex is told to send an account's Responses calls (https); default: to the host that it asked."""
     login_revokes: bool = False
     """A new login of an account ends its earlier ones."""
     login_any_port: bool = False

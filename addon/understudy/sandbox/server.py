@@ -14,6 +14,7 @@ from typing import Self
 from hypercorn.config import Config
 
 from understudy.sandbox.app import build_app
+from understudy.sandbox.coding import MAX_BODY
 from understudy.sandbox.connection import Listener
 from understudy.sandbox.encrypted import Json, account_mark, key_mark, mark_of, new_id, new_item
 from understudy.sandbox.issuer import Issuer
@@ -213,6 +214,7 @@ def _hypercorn() -> Config:
     config.include_date_header = False  # `exchange` sends one, which may be wrong by intent
     config.h11_pass_raw_headers = True
     config.h2_max_concurrent_streams = 1000
+    config.websocket_max_message_size = MAX_BODY
     config.keep_alive_timeout = 300
     config.keep_alive_max_requests = 10**9
     return config

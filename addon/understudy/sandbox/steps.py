@@ -24,15 +24,20 @@ class _Base:
     wait: float = 0.0
     """Seconds between the request and the answer's first byte."""
     headers: HeaderChanges = field(default_factory=dict)
+    handshake: bool = False
+    """Where it is next as a WebSocket is opened, it answers that (an answer accepts it), and not the first message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of one of the host's functions; `arguments` is JSON as a string."""
+    """A call of one of the host's tools; `arguments` is JSON as a string, or a custom tool's input."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     name: str
     arguments: str = "{}"
+    kind: Literal["function", "custom"] = "function"
+    namespace: str = ""
+    """The group of tools that it is in; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,7 @@ class Stream(_Base):
     """How a streamed answer looks. The faults below are such answers that go wrong on the way."""
 
     text: str | None = None
-    """The message, sent word by word. Default: two plain sentences, or no message beside a tool call."""
+    """The message, sent word by word. Default: what the request's cues ask for (see `cues`), or two plain sentences."""
     words: int = 0
     """If set, the text is this many made-up words."""
     delay: float = 0.0
@@ -48,6 +53,7 @@ class Stream(_Base):
     reasoning: bool = False
     """A reasoning item comes first, encrypted where the request includes `reasoning.encrypted_content`."""
     tool: ToolCall | None = None
+    """A call after the message, which is then empty unless it is given."""
     empty_output: bool = False
     """`response.completed` carries `output: []`; the items are in `output_item.done` only."""
     incomplete: bool = False

@@ -1,19 +1,29 @@
-"""The events of one streamed answer, in the order and the shapes of the Responses API, encoded before any is sent.
+"""What an answer is made of: what it has to know of its request, and its events, encoded before any is sent.
 
 Facts: the OpenAI Responses streaming reference; vendor events as the Codex backend adds them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from understudy.sandbox.encrypted import encrypt
-from understudy.sandbox.steps import DEFAULT_TEXT, Stream
+from enum import Enum
 
 Json = dict[str, object]
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_REASONING = ("**Reading the script**", " and finding", " the cue.")
+
+
+class Form(Enum):
+    """What an answer is to be."""
+
+    REPLY = "reply"
+    """A stream of events, or one JSON object, as the request says."""
+    FRAMES = "frames"
+    """Events on a WebSocket."""
+    PREWARM = "prewarm"
+    """The same, and nothing is generated."""
+    COMPACTION = "compaction"
+    """One JSON object with what the request's input was made into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,11 @@ class Asked:
     cached_tokens: int = 0
     rate_limits: Json = field(default_factory=dict)
     """The vendor event `codex.rate_limits`."""
+    form: Form = Form.REPLY
 
-    def item_id(self, prefix: str) -> str:
-        """An item's id, with the prefix that its type wants (msg, rs, fc, cmp)."""
-        return f"{prefix}_{self.response_id.removeprefix('resp_')}"
+    def item_id(self, prefix: str, number: int = 0) -> str:
+        """An item's id, with the prefix that its type wants (msg, rs, fc, ctc, cmp); `number`: which of its type."""
+        return f"{prefix}_{self.response_id.removeprefix('resp_')}{number or ''}"
 
     @property
     def wants_ciphertext(self) -> bool:
@@ -54,14 +65,20 @@ class Asked:
     @property
     def streams(self) -> bool:
         """Whether the answer is to be a stream of events, and not one JSON object."""
-        return self.body.get("stream") is True
+        return self.on_socket or (self.form is Form.REPLY and self.body.get("stream") is True)
+
+    @property
+    def on_socket(self) -> bool:
+        """Whether they go out on a WebSocket."""
+        return self.form in (Form.FRAMES, Form.PREWARM)
 
     @property
     def compacts(self) -> bool:
-        """Whether the request wants its input compacted: its last item says so."""
+        """Whether the request wants its input compacted: by where it came in, or by its last item."""
         items = self.body.get("input")
         last = items[-1] if isinstance(items, list) and items else None
-        return isinstance(last, dict) and last.get("type") == "compaction_trigger"
+        triggered = isinstance(last, dict) and last.get("type") == "compaction_trigger"
+        return triggered or self.form is Form.COMPACTION
 
 
 class Composer:
@@ -143,123 +160,3 @@ def encode_event(value: Json) -> Event:
 def encode_json(value: Json) -> Event:
     """A whole body of JSON."""
     return Event("", _encode(value).encode())
-
-
-def compose(look: Stream, asked: Asked) -> Composer:
-    """All events of a whole answer that looks like `look`, and the response that they end with."""
-    composer = Composer(asked, look.serve_model or asked.model)
-    if look.vendor:
-        composer.add_vendor(asked.rate_limits)
-    composer.begin()
-    if look.vendor:
-        composer.add_vendor({"type": "codex.response.metadata", "metadata": {}, "headers": {}})
-    words = 0 if asked.compacts else _add_output(composer, look)
-    if asked.compacts:
-        _add_compaction(composer)
-    _finish(composer, look, words)
-    if look.done_marker:
-        composer.events.append(Event("", b"data: [DONE]\n\n"))
-    return composer
-
-
-def _add_output(composer: Composer, look: Stream) -> int:
-    """The items of an ordinary answer. Returns how many words of text are in it."""
-    if look.reasoning:
-        _add_reasoning(composer)
-    words = list(split_words(look))
-    if words:
-        add_message(composer, words, keepalive=look.keepalive)
-    if look.tool is not None:
-        _add_call(composer, look.tool.name, look.tool.arguments)
-    return len(words)
-
-
-def split_words(look: Stream) -> Iterator[str]:
-    """The text's words, each with the space before it: joined they are the text."""
-    if look.words:
-        yield from (f"word{number}" if number == 0 else f" word{number}" for number in range(look.words))
-        return
-    text = look.text if look.text is not None else "" if look.tool else DEFAULT_TEXT
-    for number, word in enumerate(text.split(" ") if text else ()):
-        yield word if number == 0 else f" {word}"
-
-
-def add_message(composer: Composer, words: list[str], *, keepalive: bool = False, close: bool = True) -> None:
-    """A message item, word by word; left open where `close` is false."""
-    where: Json = {"item_id": composer.asked.item_id("msg"), "output_index": len(composer.output)}
-    part: Json = {"type": "output_text", "annotations": [], "logprobs": [], "text": ""}
-    item: Json = {"id": where["item_id"], "type": "message", "role": "assistant"}
-    started = {**item, "status": "in_progress", "content": []}
-    composer.add("response.output_item.added", output_index=where["output_index"], item=started)
-    where["content_index"] = 0
-    composer.add("response.content_part.added", **where, part=part)
-    for number, word in enumerate(words):
-        if keepalive and number == 1:
-            composer.add("keepalive")
-            composer.add_comment()
-        composer.add("response.output_text.delta", **where, delta=word, logprobs=[])
-    if not close:
-        return
-    text = "".join(words)
-    part = {**part, "text": text}
-    composer.add("response.output_text.done", **where, text=text, logprobs=[])
-    composer.add("response.content_part.done", **where, part=part)
-    _add_done(composer, {**item, "status": "completed", "content": [part]})
-
-
-def _add_reasoning(composer: Composer) -> None:
-    index, id = len(composer.output), composer.asked.item_id("rs")
-    item: Json = {"id": id, "type": "reasoning", "summary": []}
-    if composer.asked.wants_ciphertext:
-        item["encrypted_content"] = encrypt(id)
-    composer.add("response.output_item.added", output_index=index, item=item)
-    where: Json = {"item_id": id, "output_index": index, "summary_index": 0}
-    composer.add("response.reasoning_summary_part.added", **where, part={"type": "summary_text", "text": ""})
-    for words in _REASONING:
-        composer.add("response.reasoning_summary_text.delta", **where, delta=words)
-    text = "".join(_REASONING)
-    part = {"type": "summary_text", "text": text}
-    composer.add("response.reasoning_summary_text.done", **where, text=text)
-    composer.add("response.reasoning_summary_part.done", **where, part=part)
-    _add_done(composer, {**item, "summary": [part]})
-
-
-def _add_compaction(composer: Composer) -> None:
-    id = composer.asked.item_id("cmp")
-    item: Json = {"id": id, "type": "compaction", "encrypted_content": encrypt(id)}
-    composer.add("response.output_item.added", output_index=len(composer.output), item=item)
-    _add_done(composer, item)
-
-
-def _add_call(composer: Composer, name: str, arguments: str) -> None:
-    index, id = len(composer.output), composer.asked.item_id("fc")
-    item: Json = {"id": id, "type": "function_call", "name": name, "call_id": composer.asked.item_id("call")}
-    started = {**item, "status": "in_progress", "arguments": ""}
-    composer.add("response.output_item.added", output_index=index, item=started)
-    where: Json = {"item_id": id, "output_index": index}
-    for start in range(0, len(arguments), 8):
-        composer.add("response.function_call_arguments.delta", **where, delta=arguments[start : start + 8])
-    composer.add("response.function_call_arguments.done", **where, name=name, arguments=arguments)
-    _add_done(composer, {**item, "status": "completed", "arguments": arguments})
-
-
-def _add_done(composer: Composer, item: Json) -> None:
-    composer.add("response.output_item.done", output_index=len(composer.output), item=item)
-    composer.output.append(item)
-
-
-def _finish(composer: Composer, look: Stream, words: int) -> None:
-    asked = composer.asked
-    usage = {
-        "input_tokens": asked.input_tokens,
-        "input_tokens_details": {"cached_tokens": asked.cached_tokens},
-        "output_tokens": words,
-        "output_tokens_details": {"reasoning_tokens": 16 if look.reasoning else 0},
-        "total_tokens": asked.input_tokens + words,
-    }
-    output: list[Json] = [] if look.empty_output else composer.output
-    kind, changes = "completed", Json(completed_at=asked.created_at)
-    if look.incomplete:
-        kind, changes = "incomplete", Json(incomplete_details={"reason": "max_output_tokens"})
-    composer.final = composer.response(kind, output=output, usage=usage, **changes)
-    composer.add(f"response.{kind}", response=composer.final)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from understudy.sandbox.catalogue import has_model
 from understudy.sandbox.replies import Reply, detail, error_reply
+from understudy.sandbox.stream import Form
 
 Json = Mapping[str, object]
 
@@ -29,6 +30,7 @@ PARAMETERS = frozenset(
         "tools",
     }
 )
+NOT_IN_COMPACTION = frozenset({"client_metadata", "include", "store", "stream", "stream_options", "tool_choice"})
 INCLUDABLE = (
     "code_interpreter_call.outputs",
     "computer_call_output.output.image_url",
@@ -44,26 +46,31 @@ LITE_HEADER = "x-openai-internal-codex-responses-lite"
 CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 
 
-def refusal(body: object, *, models: Sequence[str], lite_header: bool) -> Reply | None:
-    """Why the backend does not take this body of a Responses request; None where it does."""
+def refusal(body: object, *, models: Sequence[str], lite_header: bool, form: Form = Form.REPLY) -> Reply | None:
+    """Why the backend does not take this body of a Responses request; None where it does.
+
+    `lite_header`: whether the header field that Lite requests have came, or what stands for it on a WebSocket.
+    """
     if not isinstance(body, dict):
         return detail(400, "Invalid JSON body")
-    return next(_problems(body, models, lite_header), None)
+    return next(_problems(body, models, lite_header, form), None)
 
 
-def _problems(body: Json, models: Sequence[str], lite_header: bool) -> Iterator[Reply]:
+def _problems(body: Json, models: Sequence[str], lite_header: bool, form: Form) -> Iterator[Reply]:
     yield from _model(body.get("model"), models)
+    compacting = form is Form.COMPACTION
     for name in body:
-        if name not in PARAMETERS:
+        if name not in PARAMETERS or (compacting and name in NOT_IN_COMPACTION):
             yield detail(400, f"Unsupported parameter: {name}")
     items = body.get("input")
     if not isinstance(items, list):
         yield detail(400, "Input must be a list")
         return
-    yield from _instructions(body, items, lite_header)
-    if body.get("store") is not False:
+    if items or form is not Form.PREWARM:
+        yield from _instructions(body, items, lite_header)
+    if body.get("store") is not False and not compacting:
         yield detail(400, "Store must be set to false")
-    if body.get("stream") is not True:
+    if body.get("stream") is not True and not compacting:
         yield detail(400, "Stream must be set to true")
     yield from _options(body)
     yield from _tools(body.get("tools"))
@@ -83,8 +90,16 @@ def _instructions(body: Json, items: Sequence[object], lite_header: bool) -> Ite
     if lite != lite_header:
         # The real wording is not known; what is known is that header and body have to agree.
         yield detail(400, f"Header {LITE_HEADER} and input do not agree")
-    if not lite and not isinstance(body.get("instructions"), str):
+    if not lite and not isinstance(body.get("instructions"), str) and not any(map(_is_instructions, items)):
         yield detail(400, "Instructions are required")
+
+
+def _is_instructions(item: object) -> bool:
+    """Whether it is the message in which Codex CLI 0.169 sends its instructions, with no other member for them."""
+    match item:
+        case {"role": "developer", "internal_chat_message_metadata_passthrough": {"content_item_kinds": list(kinds)}}:
+            return "model.base_instructions" in kinds
+    return False
 
 
 def _options(body: Json) -> Iterator[Reply]:

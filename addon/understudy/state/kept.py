@@ -12,6 +12,8 @@ from understudy.state.errors import StateError, StoreCorrupt
 from understudy.state.home import private_folder
 
 FOLDERS = ("quarantine", "backups")
+NAME = "accounts.json"
+"""What their names begin with: other files are kept there as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ def _clear_the_way(store: AccountStore) -> None:
 def _paths(home: Path) -> Iterator[Path]:
     for folder in FOLDERS:
         if (home / folder).is_dir():
-            yield from (path for path in (home / folder).iterdir() if path.name[0] != "." and not path.is_dir())
-    backup = home / "accounts.json.bak"
+            yield from (path for path in (home / folder).glob(f"{NAME}*") if not path.is_dir())
+    backup = home / f"{NAME}.bak"
     if backup.exists():
         yield backup
 

@@ -31,6 +31,8 @@ class Telling:
     """Which models are served in place of others."""
     passthrough: bool = False
     """Whether a model that no account has is let go under the host's own key."""
+    history: str = ""
+    """Where answers are kept."""
 
 
 _TELLING = TypeAdapter(Telling)

@@ -4,11 +4,15 @@ import json
 from dataclasses import dataclass, field
 from enum import Enum
 
-from understudy.wire.jsontext import dump_array, dump_object, loads, members
+from understudy.wire.jsontext import dump_array, dump_object, elements, loads, members
 from understudy.wire.sse import Event
 
 COLLECT_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that are collected for a host that did not ask for a stream."""
+
+
+ITEM_DONE = "response.output_item.done"
+"""The event that has an output item, whole."""
 
 
 class Stage(Enum):
@@ -44,6 +48,14 @@ def stage(event_type: str) -> Stage:
     return Stage.OUTPUT if event_type.startswith("response.") else Stage.VENDOR
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `response`: the Responses object, `output`: its items, in order; all as JSON text."""
+
+    response: str = field(repr=False)
+    output: tuple[str, ...] = field(repr=False)
+
+
 class Collector:
     """Adds up a stream to the one Responses object that a host gets which did not ask for a stream."""
 
@@ -55,7 +67,7 @@ class Collector:
 
     def add(self, event: Event) -> None:
         """Takes the next event. Raises ValueError where it is not what it says, or the answer outgrows the limit."""
-        if event.type == "response.output_item.done":
+        if event.type == ITEM_DONE:
             given = members(self._kept(event))
             index = given["output_index"].value if "output_index" in given else None
             if "item" in given:
@@ -66,18 +78,30 @@ class Collector:
                 raise ValueError(f"{event.type} without a response object")
             self._response = given["response"].raw
 
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The items that are done, in their order, as JSON text."""
+        return tuple(raw for _, raw in sorted(self._items.items()))
+
     def result(self) -> bytes:
         """The Responses object. Raises ValueError where the answer never came to `response.completed` or `.incomplete`.
 
         The backend may complete with an empty `output`: then it is made of the items that were done, byte for byte.
         """
+        return self.answer().response.encode()
+
+    def answer(self) -> Answer:
+        """The Responses object, and its items. Raises ValueError as `result` does."""
         if self._response is None:
             raise ValueError("the answer ended before it was complete")
         given = members(self._response)
-        if not self._items or ("output" in given and given["output"].value):
-            return self._response.encode()
-        output = dump_array([raw for _, raw in sorted(self._items.items())])
-        return dump_object({name: part.raw for name, part in given.items()} | {"output": output}).encode()
+        done = self.items
+        if "output" in given and given["output"].value:
+            return Answer(self._response, done or tuple(part.raw for part in elements(given["output"].raw)))
+        if not done:
+            return Answer(self._response, ())
+        raws = {name: part.raw for name, part in given.items()} | {"output": dump_array(done)}
+        return Answer(dump_object(raws), done)
 
     def _kept(self, event: Event) -> bytes:
         self._room -= len(event.data)
@@ -86,17 +110,17 @@ class Collector:
         return event.data
 
 
-def failed_event(
-    message: str, code: str, *, response_id: str, sequence_number: int, model: str = "", created_at: int = 0
-) -> bytes:
-    """A whole `response.failed` event, with all that OpenAI's SDKs expect of its response object."""
-    response = {
-        "id": response_id or "resp_understudy",
+def blank_response(
+    id: str, status: str, *, model: str = "", created_at: int = 0, **members: object
+) -> dict[str, object]:
+    """A Responses object with all that OpenAI's SDKs expect of one, and no output. `members`: what else is known."""
+    blank: dict[str, object] = {
+        "id": id,
         "object": "response",
         "created_at": created_at,
-        "status": "failed",
+        "status": status,
         "background": False,
-        "error": {"code": code, "message": message},
+        "error": None,
         "incomplete_details": None,
         "instructions": None,
         "max_output_tokens": None,
@@ -116,8 +140,19 @@ def failed_event(
         "usage": None,
         "user": None,
     }
-    event = {"type": "response.failed", "sequence_number": sequence_number, "response": response}
-    return b"event: response.failed\ndata: " + json.dumps(event).encode() + b"\n\n"
+    return blank | members
+
+
+def event(type: str, sequence_number: int, **members: object) -> bytes:
+    """A whole event of ours, as the backend writes its own."""
+    data = {"type": type, "sequence_number": sequence_number, **members}
+    return f"event: {type}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def failed_event(message: str, code: str, *, response_id: str, sequence_number: int) -> bytes:
+    """A whole `response.failed` event."""
+    response = blank_response(response_id or "resp_understudy", "failed", error={"code": code, "message": message})
+    return event("response.failed", sequence_number, response=response)
 
 
 @dataclass(frozen=True, slots=True)

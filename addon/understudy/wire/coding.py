@@ -55,6 +55,8 @@ def decode_body(data: bytes, content_encoding: str | None, limit: int = BODY_LIM
     except ValueError:
         known = ", ".join(_CODINGS)
         raise _refused(415, f"The request's Content-Encoding is not supported. Use one of: {known}, or none.") from None
+    if not links:
+        return data
     try:
         decoded = _join(_through(links, data), limit) if data else b""
     except _TooLarge:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from understudy.wire.provider import Rules
 from understudy.wire.reply import Headers, header
@@ -10,6 +10,10 @@ from understudy.wire.text import is_field_value
 
 _LONGEST = 16 * 1024
 
+DUMMY_KEY = "sk-understudy-placeholder"
+"""The API key of a program that has none of its own and would not start without."""
+OPENCODE = "opencode"
+"""What OpenCode calls itself, as originator."""
 PARENT_THREAD = "x-codex-parent-thread-id"
 TURN_STATE = "x-codex-turn-state"
 
@@ -68,6 +72,11 @@ def session_of(headers: Headers, body_keys: Iterable[str], parent: str = "") -> 
     said = {name.lower(): value.strip() for name, value in reversed(headers)}
     keys = (said.get(PARENT_THREAD), parent, *map(said.get, _SESSION_FIELDS), *body_keys)
     return next((_digest(key) for key in keys if key), None)
+
+
+def thread_of(opening: Sequence[str]) -> str | None:
+    """SHA-256, in hex, of what a conversation begins with: what a session goes by that nothing names. None for none."""
+    return _digest("\n".join(("opening", *opening))) if opening else None
 
 
 def turn_state_key(headers: Headers, in_body: str = "") -> str | None:

@@ -35,6 +35,32 @@ def are_held(items: list[object]) -> bool:
     return any(isinstance(item, dict) and item.get("type") != "reasoning" and _is_held(item) for item in items)
 
 
+def opening(items: list[object]) -> tuple[str, ...]:
+    """What a conversation begins with, up to the user's first words: the same in each of its turns, in whatever form
+    the host sends it. Nothing where the user has said nothing yet.
+    """
+    said: list[str] = []
+    for item in items:
+        role = item.get("role") if isinstance(item, dict) else None
+        if isinstance(item, dict) and isinstance(role, str):
+            said.append(f"{'developer' if role == 'system' else role}: {_text_of(item.get('content'))}")
+        if role == "user":
+            return tuple(said)
+    return ()
+
+
+def continues(items: list[object]) -> bool:
+    """Whether there was an answer already: something in the input that no user says."""
+    return any(isinstance(item, dict) and item.get("role", "assistant") == "assistant" for item in items)
+
+
+def _text_of(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+
+
 def without_reasoning(raw: str, ids: Collection[str]) -> str | None:
     """The list without the encrypted reasoning from the first of these ids on, or without all of it where none of them
     is found: a refusal names the first item that could not be read, and of those behind it nobody knows.

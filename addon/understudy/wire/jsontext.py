@@ -61,12 +61,15 @@ def elements(text: str) -> list[Part]:
 
 def dump_object(raws: Mapping[str, str]) -> str:
     """A JSON object from the texts of its members."""
-    return "{" + ",".join(f"{json.dumps(name)}:{raw}" for name, raw in raws.items()) + "}"
+    # Of what may be large there is one copy, and none on the way.
+    pieces = [piece for name, raw in raws.items() for piece in (",", json.dumps(name), ":", raw)]
+    return "".join(("{", *pieces[1:], "}"))
 
 
 def dump_array(raws: Sequence[str]) -> str:
     """A JSON array from the texts of its elements."""
-    return "[" + ",".join(raws) + "]"
+    pieces = [piece for raw in raws for piece in (",", raw)]
+    return "".join(("[", *pieces[1:], "]"))
 
 
 def _reject(constant: str) -> object:

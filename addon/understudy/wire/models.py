@@ -1,10 +1,12 @@
-"""Models by name: what the user wants served for what hosts ask, and which ones the backend says it has."""
+"""Models by name: what the user wants served for what hosts ask, which ones the backend has, and how hosts see them."""
 
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from understudy.wire.jsontext import loads
+from understudy.wire.jsontext import Part, dump_array, dump_object, elements, members
 from understudy.wire.text import safe_text
 
 MOST_MODELS = 100
@@ -79,18 +81,61 @@ def read_models(text: str) -> Models:
     return models
 
 
-def models_of(body: bytes) -> tuple[str, ...]:
-    """The names in the answer of `GET codex/models`, `{"models": [{"slug", "visibility"}]}`, without the hidden ones.
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model in the backend's catalogue. `raw`: its object, byte for byte as it came."""
 
-    At most MOST_MODELS, and none that could not be shown; none at all where the answer is something else.
+    slug: str
+    hidden: bool
+    """Whether the backend wants it in no list that a user chooses from; it serves all the same."""
+    raw: str
+
+
+Catalog = tuple[ModelInfo, ...]
+"""The models of a catalogue, in its order, each once."""
+
+
+def catalog_of(body: bytes | str) -> Catalog:
+    """The models in the answer of `GET codex/models`, `{"models": [{"slug", "visibility", ...}]}`.
+
+    Without those whose names could not be shown; none at all where the answer is something else.
     """
     try:
-        value = loads(body)
+        given = members(body).get("models")
+        listed = elements(given.raw) if given else []
     except ValueError:
         return ()
-    listed = value.get("models") if isinstance(value, dict) else None
-    slugs = (_slug(model) for model in listed) if isinstance(listed, list) else ()
-    return tuple(dict.fromkeys(slug for slug in slugs if slug))[:MOST_MODELS]
+    return union([tuple(info for part in listed if (info := _info(part)))])
+
+
+def union(catalogs: Iterable[Catalog]) -> Catalog:
+    """The models of several accounts. Of one that comes twice the first counts."""
+    found: dict[str, ModelInfo] = {}
+    for catalog in catalogs:
+        for info in catalog:
+            found.setdefault(info.slug, info)
+    return tuple(found.values())
+
+
+def shown(catalog: Catalog) -> tuple[str, ...]:
+    """The names of those that are not hidden, at most MOST_MODELS."""
+    return tuple(info.slug for info in catalog if not info.hidden)[:MOST_MODELS]
+
+
+def codex_list(catalog: Catalog) -> bytes:
+    """The catalogue as the backend answers it."""
+    return dump_object({"models": dump_array([info.raw for info in catalog])}).encode()
+
+
+def openai_list(catalog: Catalog) -> bytes:
+    """The models as `GET /v1/models` has them (platform API reference, models), without the hidden ones."""
+    data = [_openai_object(info.slug) for info in catalog if not info.hidden]
+    return json.dumps({"object": "list", "data": data}).encode()
+
+
+def openai_model(name: str) -> bytes:
+    """A model as `GET /v1/models/{id}` has it."""
+    return json.dumps(_openai_object(name)).encode()
 
 
 def _length(entry: Entry) -> tuple[int, bool, str]:
@@ -136,7 +181,14 @@ def _leads_in_a_circle(models: Models, entry: Entry) -> bool:
     return entry.alias == entry.asked or models.entry(end).alias not in ("", end)
 
 
-def _slug(model: object) -> str:
-    """A model's name, or nothing where it is hidden or cannot be shown as it is."""
-    slug = model.get("slug") if isinstance(model, dict) and model.get("visibility") not in _HIDDEN else None
-    return slug if isinstance(slug, str) and slug == safe_text(slug, 200) else ""
+def _info(part: Part) -> ModelInfo | None:
+    """A model, or None where it has no name, or one that cannot be shown as it is."""
+    slug = part.value.get("slug") if isinstance(part.value, dict) else None
+    if not isinstance(part.value, dict) or not isinstance(slug, str) or not slug or slug != safe_text(slug, 200):
+        return None
+    return ModelInfo(slug, part.value.get("visibility") in _HIDDEN, part.raw)
+
+
+def _openai_object(name: str) -> dict[str, object]:
+    """The backend does not say when a model was made, and no client depends on it: 0."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "openai"}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 
 from understudy.wire import items
 from understudy.wire.coding import RequestRefused
@@ -33,6 +34,11 @@ class Parameters:
     """The turn state that the body has; empty where it has none."""
     body: bytes
     removed: tuple[str, ...]
+    opening: tuple[str, ...]
+    """What the conversation begins with."""
+    continues: bool
+    background: bool
+    begins_nothing: bool
 
 
 def read_parameters(content: bytes, rules: Rules) -> Parameters:
@@ -45,13 +51,19 @@ def read_parameters(content: bytes, rules: Rules) -> Parameters:
     except ValueError:
         raise _refused("The request's body is not a JSON object. Send the parameters of a response as JSON.") from None
     given = {name: part for name, part in given.items() if part.value is not None}
-    if not rules.stored:
-        _refuse_what_needs_storage(given)
+    for name in rules.refused & given.keys():
+        raise _refused(
+            f"'{name}' cannot be served here: the backend does not take it. Send what it stands for as text.",
+            name,
+            "unsupported_parameter",
+        )
     model = _model(given)
     listed = _items(given)
     lite = items.is_responses_lite(listed)
     client = _object(given, "client_metadata")
-    return Parameters(
+    raws = _body(given, rules, lite)
+    read = partial(
+        Parameters,
         model=model,
         stream=_value(given, "stream") is True,
         lite=lite,
@@ -59,13 +71,18 @@ def read_parameters(content: bytes, rules: Rules) -> Parameters:
         parent=_text(client.get(PARENT_THREAD)),
         session_keys=_session_keys(given),
         turn_state=_text(client.get(TURN_STATE)),
-        body=_body(given, rules, lite).encode(),
         removed=tuple(_removed(given, rules)[:_MOST_NAMED]),
+        opening=items.opening(listed) or _words(given),
+        continues=items.continues(listed),
+        background=_value(given, "background") is True,
+        begins_nothing=_value(given, "generate") is False,
     )
+    del given, listed, client  # What was read takes more room than its text: it goes before that is copied.
+    return read(body=dump_object(raws).encode())
 
 
-def _body(given: dict[str, Part], rules: Rules, lite: bool) -> str:
-    """What the provider takes, in the host's order, then what it insists on."""
+def _body(given: dict[str, Part], rules: Rules, lite: bool) -> dict[str, str]:
+    """The members of what the provider takes, in the host's order, then what it insists on."""
     raws = {name: part.raw for name, part in given.items() if _is_passed(name, rules)}
     raws |= {"input": _input(given, rules), **_include(given, rules), **dict(rules.forced)}
     for name, default in rules.defaults if not lite else ():
@@ -78,7 +95,7 @@ def _body(given: dict[str, Part], rules: Rules, lite: bool) -> str:
             raws.pop(name, None)
         else:
             raws[name] = narrowed
-    return dump_object(raws)
+    return raws
 
 
 def _is_passed(name: str, rules: Rules) -> bool:
@@ -88,27 +105,6 @@ def _is_passed(name: str, rules: Rules) -> bool:
 def _value(given: dict[str, Part], name: str) -> object:
     part = given.get(name)
     return part.value if part else None
-
-
-def _refuse_what_needs_storage(given: dict[str, Part]) -> None:
-    previous = _value(given, "previous_response_id")
-    if previous is not None:
-        shown = safe_text(previous) if isinstance(previous, str) else "?"
-        raise _refused(
-            f"Previous response with id '{shown}' not found.", "previous_response_id", "previous_response_not_found"
-        )
-    if "conversation" in given:
-        raise _refused(
-            "Conversations are not stored here. Send the whole history as `input` instead of `conversation`.",
-            "conversation",
-            "unsupported_parameter",
-        )
-    if _value(given, "background") not in (None, False):
-        raise _refused(
-            "Responses are not stored here, so they cannot run in the background. Leave out `background`.",
-            "background",
-            "unsupported_parameter",
-        )
 
 
 def _model(given: dict[str, Part]) -> str:
@@ -128,6 +124,11 @@ def _items(given: dict[str, Part]) -> list[object]:
     if not isinstance(value, str | list):
         raise _refused("Invalid type for 'input': expected a string or an array of items.", "input", "invalid_type")
     return value if isinstance(value, list) else []
+
+
+def _words(given: dict[str, Part]) -> tuple[str, ...]:
+    text = _value(given, "input")
+    return (f"user: {text}",) if isinstance(text, str) else ()
 
 
 def _input(given: dict[str, Part], rules: Rules) -> str:
@@ -177,7 +178,8 @@ def _is_known(name: str, option: Part, rules: Rules) -> bool:
 
 def _removed(given: dict[str, Part], rules: Rules) -> list[str]:
     """The parameters that the provider does not know, or not with the value given."""
-    removed = [safe_text(name) for name in given if not _is_passed(name, rules) and name != "background"]
+    heeded = ("background", "generate")
+    removed = [safe_text(name) for name in given if not _is_passed(name, rules) and name not in heeded]
     if _service_tier(given, rules) is None and _value(given, "service_tier") not in (None, *_USUAL_TIERS):
         removed.append("service_tier")
     options, known = _value(given, "stream_options"), rules.stream_options

@@ -2,10 +2,12 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
+from understudy.wire.endpoints import Op
 from understudy.wire.errors import CODEX_ERRORS, PLATFORM_ERRORS, ErrorMap
 
 
@@ -46,6 +48,12 @@ class Rules:
     """Whether the account is named beside its token: `chatgpt-account-id`, `x-openai-fedramp`."""
     errors: ErrorMap
     """What its errors mean, and whether a credential that is refused can be renewed."""
+    refused: frozenset[str] = frozenset()
+    """The parameters that do not go there, and whose absence would change what is asked."""
+    path: str = "/responses"
+    """The endpoint, below the provider's own path."""
+    unary: bool = False
+    """Whether it answers with one JSON object, and not with a stream."""
 
 
 CODEX = Rules(
@@ -106,6 +114,7 @@ CODEX = Rules(
     originator=True,
     account_fields=True,
     errors=CODEX_ERRORS,
+    refused=frozenset({"prompt"}),
 )
 """ChatGPT's backend for Codex, carried by the tokens of accounts."""
 
@@ -129,6 +138,32 @@ PLATFORM = Rules(
 """OpenAI's platform, which hosts speak to anyhow, carried by an API key of the user."""
 
 
+_COMPACT: dict[str, Any] = {"forced": (), "defaults": (), "include": None, "path": "/responses/compact", "unary": True}
+
+CODEX_COMPACT = replace(
+    CODEX,
+    # What Codex itself sends there (PROTOCOL, 5.2).
+    parameters=frozenset(
+        {
+            "model",
+            "input",
+            "instructions",
+            "tools",
+            "parallel_tool_calls",
+            "reasoning",
+            "service_tier",
+            "prompt_cache_key",
+            "text",
+        }
+    ),
+    **_COMPACT | {"defaults": CODEX.defaults},
+)
+"""A history made shorter, which only the account can read that made it."""
+
+PLATFORM_COMPACT = replace(PLATFORM, **_COMPACT)
+"""The same at OpenAI's platform."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """An origin, the path below it and what is sent there. `path` has no trailing slash, e.g. `/backend-api/codex`."""
@@ -145,10 +180,20 @@ class Provider:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
+    def rules_for(self, op: Op) -> Rules:
+        """Those of the endpoint that carries out what a host asks for."""
+        if op is not Op.COMPACT:
+            return self.rules
+        return CODEX_COMPACT if self.rules.account_fields else PLATFORM_COMPACT
+
     @property
     def responses_path(self) -> str:
         """The request target of the Responses endpoint."""
-        return f"{self.path}/responses"
+        return self.target(self.rules)
+
+    def target(self, rules: Rules) -> str:
+        """The request target of an endpoint."""
+        return f"{self.path}{rules.path}"
 
 
 _PORTS = {"https": 443, "http": 80}

@@ -93,6 +93,12 @@ class Snapshot:
         return self.credits is not None and self.credits.carry_on
 
 
+def limit_words(names: Iterable[str]) -> str:
+    """Windows by their names, in words: `5h and weekly limit`; `limit` where nobody knows which one it is."""
+    known = [name for name in names if name != LIMIT_WINDOW]
+    return f"{' and '.join(known)} limit".lstrip()
+
+
 def from_headers(headers: Headers, now: float) -> Snapshot | None:
     """From the head of any answer: `x-codex-primary-used-percent`, ..., one family of fields for each limit id."""
     fields = {name.lower(): value for name, value in reversed(headers)}

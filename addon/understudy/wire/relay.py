@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
-from understudy.wire.answer import Collector, Stage, error_of, failed_event, stage
+from understudy.wire.answer import ITEM_DONE, Answer, Collector, Stage, error_of, failed_event, stage
 from understudy.wire.coding import StreamDecoder
 from understudy.wire.errors import CODEX_ERRORS, ErrorMap
 from understudy.wire.outcome import from_failure
@@ -12,6 +14,7 @@ from understudy.wire.quota import Snapshot, from_event
 from understudy.wire.reply import Headers, Reply, header
 from understudy.wire.response import translate_error
 from understudy.wire.sse import Decoder, Event
+from understudy.wire.voice import Voice
 
 HOLD_LIMIT = 64 * 1024
 """Bytes of a held answer past which it is committed all the same; what it echoes of the request comes on top."""
@@ -24,6 +27,8 @@ EVENT_STREAM = "text/event-stream"
 _PLAIN_OUTPUT = re.compile(
     rb"(?:event: response\.(?!(?:completed|incomplete|failed)\n)[a-z_.]++\ndata: [^\r\n]*+\n\n)++"
 )
+_PLAIN_WORDS = re.compile(_PLAIN_OUTPUT.pattern.replace(b"failed", b"failed|output_item\\.done"))
+"""The same without the items that an answer is made of."""
 _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n")
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[A-Za-z0-9_-]{1,128})"')
@@ -55,6 +60,12 @@ class RelayOptions:
     """Bytes of the upstream request, which the answer's first events may echo."""
     errors: ErrorMap = CODEX_ERRORS
     """What the failures of this backend mean."""
+    voice: Callable[[], Voice] | None = None
+    """Makes the voice that tells the answer, to a host that speaks another dialect."""
+    keep: bool = False
+    """Whether the answer is kept whole, beside what of it goes to the host."""
+    retell: Callable[[Event], bytes] = attrgetter("raw")
+    """How the backend's event of the quota is told."""
 
     @property
     def hold_limit(self) -> int:
@@ -73,7 +84,9 @@ class Relay:
         self._options = options
         self._coding = StreamDecoder(content_encoding) if content_encoding else None
         self._events = Decoder()
-        self._collector = None if options.stream else Collector()
+        self._voice = options.voice() if options.voice else None
+        self._collector = Collector() if options.keep or not options.stream else None
+        self._plain = _PLAIN_WORDS if options.keep else _PLAIN_OUTPUT
         self._held: list[bytes] = []
         self._held_size = 0
         self._record = bytearray()
@@ -110,16 +123,16 @@ class Relay:
         """
         if self._coding is not None:
             data = self._coding.feed(data)
-        elif self._streaming and not self._events.pending and _PLAIN_OUTPUT.fullmatch(data):
+        elif self._untold and not self._events.pending and self._plain.fullmatch(data):
             # Nearly every chunk of a stream: whole events, none of which says anything to us.
             self._last = data
             return self._out(data)
         return self._pass(self._events.feed(data), now)
 
     @property
-    def _streaming(self) -> bool:
-        """Whether output goes to the host as it comes."""
-        return self.shown_output and self._collector is None
+    def _untold(self) -> bool:
+        """Whether output goes to the host as it comes, byte for byte."""
+        return self.shown_output and self._options.stream and self._voice is None
 
     def finish(self, now: float) -> bytes:
         """The upstream has ended the body in order; gives what was still on its way.
@@ -137,9 +150,10 @@ class Relay:
         """The answer broke off: gives the `response.failed` event that tells the host so."""
         last = _SEQUENCE_NUMBER.findall(self._last)
         number = int(last[-1]) + 1 if last else 0
-        event = failed_event(message, "server_error", response_id=self._response_id, sequence_number=number)
         self.terminal = Stage.FAILED
-        return self._out(event)
+        if self._voice is not None:
+            return self._out(self._voice.error(message, "server_error", "server_error"))
+        return self._out(failed_event(message, "server_error", response_id=self._response_id, sequence_number=number))
 
     def collected(self, now: float) -> Reply:
         """The whole answer of a host that asked for no stream: a Responses JSON object, or the error it ended in.
@@ -150,13 +164,24 @@ class Relay:
             raise ValueError("the host asked for a stream")
         if self.terminal is Stage.FAILED and self.terminal_event is not None:
             return _failure_reply(self.terminal_event, now, self._options.errors)
-        return Reply(200, (("content-type", "application/json"),), self._collector.result())
+        response = self._collector.result()
+        told = self._voice.whole(response) if self._voice is not None else response
+        return Reply(200, (("content-type", "application/json"),), told)
+
+    def kept(self) -> Answer | None:
+        """The whole answer, where it was to be kept and has come to an end of which something is left."""
+        if not self._options.keep or self._collector is None:
+            return None
+        try:
+            return self._collector.answer()
+        except ValueError:
+            return None
 
     def _pass(self, events: list[Event], now: float) -> bytes:
         out: list[bytes] = []
         for event in events:
             reached = stage(event.type)
-            if reached is Stage.OUTPUT and self._streaming:
+            if reached is Stage.OUTPUT and self._untold and event.type != ITEM_DONE:
                 self._last = event.raw
                 out.append(event.raw)
             elif self.failure is None:
@@ -167,7 +192,7 @@ class Relay:
         """The way of every event but the plain output of a committed stream."""
         if reached is Stage.VENDOR:
             self._learn(event, now)
-            return self._keep(event) if self._options.vendor_events else b""
+            return self._hold(self._of_the_vendor(event)) if self._options.vendor_events else b""
         self._last = event.raw
         if reached is Stage.LIFECYCLE and not self._response_id and (found := _RESPONSE_ID.search(event.data)):
             self._response_id = found[1].decode()
@@ -176,12 +201,11 @@ class Relay:
             return b""
         if reached in (Stage.COMPLETED, Stage.INCOMPLETE, Stage.FAILED):
             self.terminal, self.terminal_event = reached, event
-        if self._collector is not None:
-            self._collector.add(event)
+        self._collect(event)
         if reached is Stage.LIFECYCLE:
-            return self._keep(event)
+            return self._hold(self._told(event))
         self.shown_output = True
-        return self._release() + event.raw
+        return self._release() + self._told(event)
 
     def accept_failure(self) -> bytes:
         """The early failure is not ours to replay: it goes to the host as the answer's own end."""
@@ -189,7 +213,24 @@ class Relay:
         if event is None:
             return b""
         self.terminal, self.terminal_event = Stage.FAILED, event
-        return self._out(self._release() + event.raw)
+        return self._out(self._release() + self._told(event))
+
+    def _told(self, event: Event) -> bytes:
+        """What a host that streams hears of an event."""
+        return self._voice.tell(event) if self._voice is not None and self._options.stream else event.raw
+
+    def _of_the_vendor(self, event: Event) -> bytes:
+        return self._options.retell(event) if event.type == _QUOTA_EVENT else event.raw
+
+    def _collect(self, event: Event) -> None:
+        if self._collector is None:
+            return
+        try:
+            self._collector.add(event)
+        except ValueError:
+            if not self._options.stream:
+                raise
+            self._collector = None  # The host gets its answer all the same; it is not kept.
 
     def _release(self) -> bytes:
         self.committed = True
@@ -197,11 +238,11 @@ class Relay:
         self._held_size = 0
         return held
 
-    def _keep(self, event: Event) -> bytes:
+    def _hold(self, told: bytes) -> bytes:
         if self.committed:
-            return event.raw
-        self._held.append(event.raw)
-        self._held_size += len(event.raw)
+            return told
+        self._held.append(told)
+        self._held_size += len(told)
         return b""
 
     def _learn(self, event: Event, now: float) -> None:
@@ -215,7 +256,7 @@ class Relay:
             self.snapshots.append(snapshot)
 
     def _out(self, data: bytes) -> bytes:
-        if self._collector is not None:
+        if not self._options.stream:
             return b""
         self.size += len(data)
         room = self._options.record - len(self._record)

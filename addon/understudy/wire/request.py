@@ -5,9 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from understudy.wire import items
+from understudy.wire.bulk import put_aside
 from understudy.wire.coding import RequestRefused as RequestRefused
 from understudy.wire.coding import decode_body
-from understudy.wire.identity import TURN_STATE, host_name, is_codex, passed_headers, session_of
+from understudy.wire.identity import TURN_STATE, host_name, is_codex, passed_headers, session_of, thread_of
 from understudy.wire.identity import turn_state_key as turn_state_key
 from understudy.wire.jsontext import dump_object, members
 from understudy.wire.parameters import read_parameters
@@ -33,7 +34,10 @@ class HostRequest:
     host_name: str
     """The product its User-Agent names, for the log."""
     session: str | None
-    """SHA-256, in hex, of what names its session; None where nothing does."""
+    """SHA-256, in hex, of what names its session, or of what it began with, where it goes on; None where it is new and
+    nothing names it."""
+    thread: str | None
+    """The same of what it begins with: by that it is known when it goes on."""
     turn_state: str | None
     """SHA-256, in hex, of the turn state that it brings back to the account which gave it; None where it has none."""
     held: bool
@@ -44,15 +48,26 @@ class HostRequest:
     """The upstream body: JSON, not encoded."""
     removed: tuple[str, ...]
     """The parameters that were given and left behind."""
+    background: bool = False
+    """Whether the host does not wait for the answer."""
+    begins_nothing: bool = False
+    """Whether the request is to be remembered, and not answered (`generate: false`)."""
+
+
+def decoded(headers: Headers, content: bytes) -> bytes:
+    """A host's body without its content codings. Raises RequestRefused."""
+    encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
+    return decode_body(content, encoding)
 
 
 def read_request(headers: Headers, content: bytes, rules: Rules = CODEX) -> HostRequest:
-    """Reads `POST /v1/responses` for a provider. `content`: the body as it came, in whatever coding.
+    """Reads `POST /v1/responses` for a provider. `content`: its body, decoded.
 
     Raises RequestRefused, and nothing else, whatever the bytes are.
     """
-    encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
-    parameters = read_parameters(decode_body(content, encoding), rules)
+    parameters = read_parameters(content, rules)
+    thread = thread_of(parameters.opening)
+    named = session_of(headers, parameters.session_keys, parameters.parent)
     lite = ((_LITE_FIELD, "true"),) if parameters.lite else ()
     return HostRequest(
         rules=rules,
@@ -60,12 +75,15 @@ def read_request(headers: Headers, content: bytes, rules: Rules = CODEX) -> Host
         stream=parameters.stream,
         codex=is_codex(headers),
         host_name=host_name(headers),
-        session=session_of(headers, parameters.session_keys, parameters.parent),
+        session=named or (thread if parameters.continues else None),
+        thread=named or thread,
         turn_state=turn_state_key(headers, parameters.turn_state),
         held=parameters.held,
         headers=(*passed_headers(headers, rules), *lite),
         body=parameters.body,
         removed=parameters.removed,
+        background=parameters.background,
+        begins_nothing=parameters.begins_nothing,
     )
 
 
@@ -85,7 +103,7 @@ def upstream_headers(
     # A host's user agent alone, without an originator, is an SDK's.
     agent = header(request.headers, "user-agent") if originator or not rules.originator else None
     fields = (
-        ("accept", "text/event-stream"),
+        ("accept", "application/json" if rules.unary else "text/event-stream"),
         ("content-type", "application/json"),
         ("accept-encoding", "identity"),
         *(_account_fields(account_id, fedramp) if rules.account_fields else ()),
@@ -106,7 +124,8 @@ def _account_fields(account_id: str, fedramp: bool) -> Headers:
 
 def with_model(body: bytes, model: str) -> bytes:
     """An upstream body with another model; all else goes on as it came."""
-    return _changed(body, "model", json.dumps(model))
+    lean, bulk = put_aside(body)
+    return bulk.back_in(_changed(lean, "model", json.dumps(model)))
 
 
 def without_reasoning(body: bytes, ids: Collection[str]) -> bytes | None:
@@ -115,18 +134,20 @@ def without_reasoning(body: bytes, ids: Collection[str]) -> bytes | None:
 
     For the account that cannot read it ("invalid_encrypted_content"). None where there is nothing to leave out.
     """
-    given = members(body)["input"]
+    lean, bulk = put_aside(body)
+    given = members(lean)["input"]
     left = items.without_reasoning(given.raw, ids) if isinstance(given.value, list) else None
-    return None if left is None else _changed(body, "input", left)
+    return None if left is None else bulk.back_in(_changed(lean, "input", left))
 
 
 def without_turn_state(body: bytes) -> bytes:
     """An upstream body without a turn state in its client's metadata: for an account that did not give it."""
-    given = members(body).get("client_metadata")
+    lean, bulk = put_aside(body)
+    given = members(lean).get("client_metadata")
     if given is None or not isinstance(given.value, dict) or TURN_STATE not in given.value:
         return body
     kept = {name: part.raw for name, part in members(given.raw).items() if name != TURN_STATE}
-    return _changed(body, "client_metadata", dump_object(kept))
+    return bulk.back_in(_changed(lean, "client_metadata", dump_object(kept)))
 
 
 def _changed(body: bytes, name: str, raw: str) -> bytes:
