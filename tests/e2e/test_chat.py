@@ -106,3 +106,12 @@ def test_the_reasoning_before_a_tool_call_comes_back_with_its_output(theatre: Th
     assert isinstance(body, dict)
     kinds = [item.get("type", "message") for item in body["input"]]
     assert kinds == ["message", "reasoning", "function_call", "function_call_output"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_the_backend_refuses_before_any_output_is_refused_with_its_status(theatre: Theatre, stream: bool) -> None:
+    theatre.cast(work={"do": "early_failed", "code": "context_length_exceeded"})
+    answered = chat(theatre, stream=stream)
+    error = answered.json()["error"]
+    assert (answered.status_code, error["code"]) == (400, "context_length_exceeded")
+    assert error.keys() >= {"type", "param", "message"}

@@ -76,6 +76,20 @@ def test_the_upgrade_to_a_websocket_is_an_endpoint_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "op"),
+    [("POST", "/v1/responses", Op.CREATE), ("POST", "/v1/chat/completions", Op.CHAT), ("GET", "/v1/models", Op.MODELS)],
+)
+def test_an_upgrade_where_there_is_none_is_the_request_that_it_is_besides(method: str, path: str, op: Op) -> None:
+    assert claimed(replace(PLAIN, method=method, path=path, websocket=True)) is op
+
+
+def test_pages_of_chatgpt_are_served_by_chatgpt() -> None:
+    usage = replace(AT_CHATGPT, method="GET", path="/backend-api/wham/usage")
+    assert claimed(usage, CAPTURING) is Op.USAGE
+    assert judge(replace(usage, page=True), CAPTURING) == Leave()
+
+
+@pytest.mark.parametrize(
     "names",
     [
         pytest.param(replace(PLAIN, path="/v1/embeddings"), id="another path"),
@@ -110,6 +124,12 @@ def test_what_is_not_ours_is_left_alone(names: Names) -> None:
         pytest.param("/v1/responses;x=1", id="path parameter"),
         pytest.param("\\v1\\responses", id="backslashes"),
         pytest.param("/v1/chat//completions", id="chat"),
+        pytest.param("/v1;x/responses", id="path parameter within"),
+        pytest.param("/v1/responses%20", id="encoded space behind"),
+        pytest.param("/v1/responses%00", id="encoded null"),
+        pytest.param("/v1/responses%23x", id="encoded fragment"),
+        pytest.param("/v1/responses%3Fx", id="encoded question mark"),
+        pytest.param("/v1%2525252fresponses", id="a slash encoded four times"),
     ],
 )
 def test_a_path_that_servers_may_take_for_ours_is_neither_carried_out_nor_let_through(path: str) -> None:

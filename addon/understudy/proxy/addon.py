@@ -27,7 +27,7 @@ from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.guard import Guard, guard_of
 from understudy.proxy.layer import replaying
 from understudy.proxy.memory import Memory
-from understudy.proxy.messages import place_of, response_of
+from understudy.proxy.messages import place_of, response_of, take_credentials
 from understudy.proxy.names import is_keyless
 from understudy.proxy.options import add_options, read_settings, turn_on_needs
 from understudy.proxy.roster import Roster, Shown
@@ -45,9 +45,6 @@ from understudy.wire.request import RequestRefused
 from understudy.wire.text import safe_text
 
 logger = logging.getLogger(__name__)
-
-CREDENTIALS = frozenset({b"authorization", b"openai-organization", b"openai-project", b"cookie", b"x-api-key"})
-"""What a host sends to be billed by: never sent upstream, and in no flow that is ours."""
 
 
 class Understudy:
@@ -128,7 +125,7 @@ class Understudy:
             if isinstance(verdict, Leave):
                 return
             fields, keyless = flow.request.headers.fields, is_keyless(flow)
-            flow.request.headers.fields = tuple(field for field in fields if field[0].lower() not in CREDENTIALS)
+            take_credentials(flow.request)
             if flow.response is not None or flow.error is not None:
                 return  # Somebody before us has answered: mitmproxy's proxyauth, or an addon of the user.
             if isinstance(verdict, Refuse):

@@ -91,6 +91,8 @@ def judge(names: Names, scope: Scope) -> Verdict:
     authorities = {_host(authority) for authority in names.authorities}
     said = authorities | {_plain(names.destination), _plain(names.sni)}
     found = _named(names, said, scope)
+    if isinstance(found, Claim) and found.endpoint.codex and names.page:
+        return Leave()  # ChatGPT's own pages ask with their own login.
     if found is None:
         return Refuse(refusals.keyless(names.method, names.path)) if names.keyless and said & scope.hosts else Leave()
     if not names.local:

@@ -20,7 +20,7 @@ from mitmproxy.tls import ClientHelloData
 from understudy.proxy import refusals
 from understudy.proxy.claim import Claim, Leave, Refuse, Scope, Verdict, judge
 from understudy.proxy.layer import teach_client_replay
-from understudy.proxy.messages import response_of, with_headers
+from understudy.proxy.messages import response_of, take_credentials, with_headers
 from understudy.proxy.names import is_local, names_of
 from understudy.proxy.options import DEFAULT_SCOPE, chosen_by_user, read_scope
 from understudy.proxy.turn import PLACEHOLDER, Attempt, Follow, Turns, Upgrade, Wait
@@ -129,6 +129,7 @@ class Guard:
             logger.error("understudy: the guard could not tell whose request this is (%s)", type(error).__name__)
         flow.request.stream = False
         try:
+            take_credentials(flow.request)
             flow.response = self.refusal()
         except BaseException:
             flow.kill()

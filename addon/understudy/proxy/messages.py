@@ -11,6 +11,16 @@ from understudy.wire.reply import Headers, Reply
 Message = TypeVar("Message", http.Request, http.Response)
 
 
+CREDENTIALS = frozenset({b"authorization", b"openai-organization", b"openai-project", b"cookie", b"x-api-key"})
+"""What a host sends to be billed by: never sent upstream, and in no flow that is ours."""
+
+
+def take_credentials(request: http.Request) -> None:
+    """Takes them off a host's request."""
+    kept = (field for field in request.headers.fields if field[0].lower() not in CREDENTIALS)
+    request.headers.fields = tuple(kept)
+
+
 def with_headers(message: Message, headers: http.Headers) -> Message:
     """A copy of a request or response with these headers; its content is shared.
 

@@ -21,7 +21,7 @@ def names_of(flow: http.HTTPFlow) -> Names:
         method=request.method.upper(),
         path=request.path,
         encrypted=secure if way is Way.REVERSE else secure and client.tls_established,
-        websocket=request.headers.get("upgrade", "").lower() == "websocket",
+        websocket=_wants_websocket(request.headers),
         destination=address[0] if address else None,
         sni=client.sni,
         authorities=tuple(a for a in authorities if a),
@@ -33,7 +33,14 @@ def names_of(flow: http.HTTPFlow) -> Names:
 
 def is_keyless(flow: http.HTTPFlow) -> bool:
     """Whether the program has no key but the one that we give programs to start with."""
-    return str(flow.request.headers.get("authorization", "")) == f"Bearer {DUMMY_KEY}"
+    scheme, _, key = str(flow.request.headers.get("authorization", "")).strip().partition(" ")
+    return scheme.lower() == "bearer" and key.strip() == DUMMY_KEY
+
+
+def _wants_websocket(headers: http.Headers) -> bool:
+    """Whether WebSocket is among the protocols that the connection may become (RFC 9110, 7.8)."""
+    protocols = (protocol.strip().partition("/")[0] for protocol in str(headers.get("upgrade", "")).split(","))
+    return "websocket" in map(str.lower, protocols)
 
 
 def _is_of_a_page(headers: http.Headers) -> bool:

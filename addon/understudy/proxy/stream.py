@@ -86,6 +86,8 @@ class ReplayingStream(FollowingStream):
         assert self._body is not None
         try:
             if isinstance(event, ResponseData):
+                if self._whole:
+                    self.deadline = time.monotonic() + self._claimed().stall_timeout
                 self.response_body_buf += self._body.feed(event.data)
             elif isinstance(event, ResponseEndOfMessage):
                 yield from self._forget_attempt()
@@ -133,6 +135,11 @@ class ReplayingStream(FollowingStream):
             outcome = outcomes.from_failure(relay.failure, turn.response_headers, time.time(), turn.errors)
             if outcome is not None:
                 yield from self._attempt_ended(outcome)
+                return
+            if turn.relay_options.voice is not None and not turn.opened:
+                # Other dialects have no event for it; their hosts know the status.
+                turn.sent[-1].committed_at = time.monotonic()
+                yield from self._answer(relay.refusal(time.time()))
                 return
             opening += relay.accept_failure()
         if relay.overdue:
@@ -227,6 +234,8 @@ class ReplayingStream(FollowingStream):
             yield from super()._overdue(now)
         elif state == self._state_following:
             yield from self._tell_news(turn, now)
+        elif state == self._state_body and self._whole:
+            yield from self._attempt_ended(outcomes.transport(f"silent for {turn.stall_timeout:.0f} s"))
         elif state == self._state_body:
             yield from self._read_in_full()
         elif state == self._state_held:

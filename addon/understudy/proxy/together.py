@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from mitmproxy import http
 
-from understudy.pool.account import Account
+from understudy.pool.account import Account, Health
 from understudy.proxy.messages import fields, header_fields
 from understudy.proxy.roster import Roster
 from understudy.wire.pooled import Figures, in_event, in_headers, pooled
@@ -31,5 +31,5 @@ class Together:
             response.headers = header_fields(told)
 
     def _figures(self) -> Figures:
-        seen = (self._roster.snapshot(account.id) for account in self._serving())
+        seen = (self._roster.snapshot(account.id) for account in self._serving() if account.health is Health.OK)
         return pooled((snapshot.windows for snapshot in seen if snapshot is not None), time.time())

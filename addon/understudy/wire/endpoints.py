@@ -56,9 +56,10 @@ class Endpoint:
     @property
     def parameters(self) -> dict[str, list[str]]:
         """The query's parameters, each with all its values."""
-        return parse_qs(self.query, keep_blank_values=True, max_num_fields=100)
+        return parse_qs(self.query[:_LONGEST_QUERY], keep_blank_values=True)
 
 
+_LONGEST_QUERY = 4096
 CREATE = Endpoint(Op.CREATE)
 _ID = r"([A-Za-z0-9_.:-]{1,200})"
 _OPENAI = (
@@ -89,6 +90,8 @@ _CHATGPT = (
     (Op.USAGE, "GET", "/backend-api/wham/usage"),
     (Op.USAGE, "GET", "/backend-api/codex/usage"),
 )
+_PARAMETER = re.compile(r";[^/]*")
+_INVISIBLE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 _Rows = tuple[tuple[Op, str, str], ...]
 _SOCKETS = frozenset({"/v1/responses", "/backend-api/codex/responses"})
 
@@ -103,11 +106,12 @@ _TABLES = {False: _compiled(_OPENAI), True: _compiled(_CHATGPT)}
 def find(method: str, target: str, *, websocket: bool, codex: bool) -> Endpoint | None:
     """The endpoint of ours that a request target names, spelt as it is in the API reference; None: it names none.
 
-    `codex`: whether it is asked of ChatGPT's host. `websocket`: whether the request wants to become one.
+    `codex`: whether it is asked of ChatGPT's host. `websocket`: whether the request would become one; a server that
+    has none there takes it for what it is besides (RFC 9110, 7.8), and so does this.
     """
     path, _, query = target.partition("?")
-    if websocket:
-        return Endpoint(Op.CONNECT, query=query, codex=codex) if path in _SOCKETS and _fits(path, codex) else None
+    if websocket and method == "GET" and path in _SOCKETS and _fits(path, codex):
+        return Endpoint(Op.CONNECT, query=query, codex=codex)
     for op, known, pattern in _TABLES[codex]:
         if method == known and (found := pattern.fullmatch(path)):
             return Endpoint(op, found.groups(), query, codex)
@@ -124,10 +128,11 @@ def disguised(method: str, target: str, *, websocket: bool, codex: bool) -> bool
 
     Dot segments, doubled or trailing slashes, encoded characters, another case, a fragment: programs do not write so.
     """
-    path = target.partition("?")[0].partition("#")[0]
-    for _ in range(3):  # What is encoded twice is decoded twice somewhere.
-        path = unquote(path)
-    plain = posixpath.normpath("/" + path.replace("\\", "/").split(";")[0].strip("/")).lower()
+    path = target.partition("?")[0]
+    while (decoded := unquote(path)) != path:  # What is encoded twice is decoded twice somewhere.
+        path = decoded
+    path = _PARAMETER.sub("", path.replace("\\", "/").partition("?")[0].partition("#")[0])
+    plain = posixpath.normpath("/" + _INVISIBLE.sub("", path).strip("/")).lower()
     return plain != target.partition("?")[0] and find(method, plain, websocket=websocket, codex=codex) is not None
 
 

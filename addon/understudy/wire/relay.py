@@ -207,6 +207,13 @@ class Relay:
         self.shown_output = True
         return self._release() + self._told(event)
 
+    def refusal(self, now: float) -> Reply:
+        """The early failure as an answer of its own. `now`: epoch seconds."""
+        event = self.failure
+        self.accept_failure()
+        assert event is not None
+        return _failure_reply(event, now, self._options.errors)
+
     def accept_failure(self) -> bytes:
         """The early failure is not ours to replay: it goes to the host as the answer's own end."""
         event, self.failure = self.failure, None
@@ -274,4 +281,5 @@ def _failure_reply(event: Event, now: float, errors: ErrorMap) -> Reply:
     outcome = from_failure(event, (), now, errors)
     if outcome is not None and outcome.reply is not None:
         return outcome.reply
-    return translate_error(400, (), json.dumps({"error": error_of(event).body}).encode())
+    error = {"message": "The request was refused.", "type": "invalid_request_error", "param": None}
+    return translate_error(400, (), json.dumps({"error": error | error_of(event).body}).encode())
