@@ -119,6 +119,27 @@ def test_a_stored_answer_can_be_had_again_with_its_input_and_be_deleted(theatre:
     assert len(theatre.calls) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_answer_says_what_was_asked_for_and_the_backend_knows_nothing_of(theatre: Theatre, stream: bool) -> None:
+    theatre.cast(work=ANSWERS)
+    first = respond(theatre, input="question 0", store=True)
+    assert (first["store"], first["previous_response_id"]) == (True, None)
+    asked = {"model": "gpt-5.5", "input": "question 1", "metadata": {"topic": "demo"}, "stream": stream}
+    heard = theatre.ask({**asked, "previous_response_id": first["id"]})
+    told = [r for event in heard.events if isinstance(r := event.get("response"), dict)] if stream else [heard.json]
+    for response in told:
+        assert (response["store"], response["previous_response_id"]) == (True, first["id"])
+        assert response["metadata"] == {"topic": "demo"}
+    assert call(theatre, "GET", f"/responses/{told[-1]['id']}").json()["metadata"] == {"topic": "demo"}
+
+
+def test_an_answer_that_nothing_of_the_kind_was_asked_for_goes_on_byte_for_byte(theatre: Theatre) -> None:
+    theatre.cast(work=ANSWERS)
+    for given in ({}, {"store": False}):
+        heard = theatre.ask({"model": "gpt-5.5", "input": "question 0", "stream": True, **given})
+        assert b'"store":false' in heard.body and heard.types[-1] == "response.completed"
+
+
 def test_a_conversation_grows_with_each_answer(theatre: Theatre) -> None:
     theatre.cast(work=ANSWERS)
     conversation = call(theatre, "POST", "/conversations", {"metadata": {"topic": "demo"}}).json()

@@ -49,6 +49,17 @@ def test_a_session_that_names_itself_nowhere_keeps_the_account_that_answered_it(
         assert theatre.asked[-1] == account
 
 
+def test_a_request_goes_to_the_account_that_made_the_answer_it_goes_on_from(theatre: Theatre) -> None:
+    theatre.cast(work=ANSWER, home=ANSWER)
+    first = [theatre.ask(input="the same words", stream=False).json["id"] for _ in range(2)]
+    made = list(theatre.asked)
+    assert len(set(made)) == 2
+    for answer, account in zip(first, made, strict=True):
+        for _ in range(2):
+            theatre.ask(input="and?", previous_response_id=answer)
+            assert theatre.asked[-1] == account
+
+
 def test_programs_that_always_begin_alike_are_spread_all_the_same(theatre: Theatre) -> None:
     theatre.cast(work=ANSWER, home=ANSWER)
     for _ in range(4):

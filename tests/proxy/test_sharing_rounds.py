@@ -19,6 +19,7 @@ from understudy.proxy.archive import Archive
 from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.claim import Leave
 from understudy.proxy.dispatch import Dispatcher
+from understudy.proxy.jobs import Jobs
 from understudy.proxy.memory import Memory
 from understudy.proxy.options import read_offline
 from understudy.proxy.roster import Roster
@@ -39,9 +40,9 @@ class Process:
         self.roster = Roster(store, quota or QuotaCache(home))
         self.memory = Memory(self.roster)
         settings = read_offline([f"confdir={home}"])
-        archive = Archive(home, settings)
+        jobs = Jobs(Archive(home, settings))
         keeper = TokenKeeper(store)
-        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, archive, Catalogue(), Random(1))
+        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, jobs, Catalogue(), Random(1))
         self.sharing = Sharing(home, self.dispatcher, Turns(lambda _: Leave()))
 
 

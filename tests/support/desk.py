@@ -14,6 +14,7 @@ from understudy.pool.pool import over_accounts
 from understudy.proxy.archive import Archive
 from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.dispatch import Dispatcher
+from understudy.proxy.jobs import Jobs
 from understudy.proxy.memory import Memory
 from understudy.proxy.options import Settings, read_offline
 from understudy.proxy.roster import Roster
@@ -70,8 +71,8 @@ class Desk:
         self.roster = Roster(store, QuotaCache(home))
         self.memory = Memory(self.roster)
         keeper = TokenKeeper(store, settings.issuer)
-        archive, catalogue = Archive(home, settings), Catalogue()
-        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, archive, catalogue, Random(1))
+        jobs, catalogue = Jobs(Archive(home, settings)), Catalogue()
+        self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, jobs, catalogue, Random(1))
 
     def set(self, *options: str) -> None:
         """These options, and no others, from now on."""

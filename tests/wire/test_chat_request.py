@@ -263,4 +263,4 @@ def test_what_is_made_of_it_is_a_request_that_every_provider_s_rules_can_read(ru
     asked = read(stream=True, temperature=0.5, max_tokens=5, metadata={"session_id": "s"})
     upstream = read_request((), asked.body, rules)
     assert (upstream.model, upstream.stream, upstream.held) == ("gpt-5.5", True, False)
-    assert set(upstream.removed) == ({"temperature", "max_output_tokens", "metadata"} if rules is CODEX else set())
+    assert set(upstream.removed) == ({"temperature", "max_output_tokens"} if rules is CODEX else set())

@@ -162,7 +162,7 @@ METADATA = {"session_id": "ms", "conversation_id": "mc", "thread_id": "mt"}
 def test_the_session_goes_by_codexs_names_then_by_the_hosts_then_by_the_cache_key() -> None:
     parameters = read(client_metadata={"session_id": "s", "thread_id": "t"}, metadata=METADATA, prompt_cache_key="k")
     assert parameters.session_keys == ("t", "s", "ms", "mc", "mt", "k")
-    assert parameters.removed == ("metadata",)
+    assert parameters.removed == ()
 
 
 def test_what_is_no_name_names_no_session() -> None:

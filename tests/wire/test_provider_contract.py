@@ -114,7 +114,7 @@ def test_a_value_that_could_end_its_field_is_never_sent(rules: Rules, name: str,
 
 @every_provider
 def test_only_parameters_of_the_allow_list_go_on(rules: Rules) -> None:
-    given = {"temperature": 1.0, "max_output_tokens": 9, "metadata": {"a": "b"}, "user": "u", "future": 1, "text": {}}
+    given = {"temperature": 1.0, "max_output_tokens": 9, "top_p": 0.5, "user": "u", "future": 1, "text": {}}
     request = read(rules, PLAIN | given)
     passed = given.keys() if rules.parameters is None else given.keys() & rules.parameters
     assert json.loads(request.body).keys() & given.keys() == passed

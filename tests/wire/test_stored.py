@@ -234,7 +234,7 @@ def test_a_connection_remembers_its_newest_answer_alone() -> None:
 
 
 def test_what_a_connection_does_not_remember_it_asks_the_memory_of_all() -> None:
-    memory = Latest(KNOWN)
+    memory = Latest(lambda: KNOWN)
     memory.keep(Stored("resp_b", 0.0, output=(USER,)))
     assert memory.items_of("resp_1") == (USER, MESSAGE)
     assert memory.item("rs_1") == REASONING

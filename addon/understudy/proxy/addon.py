@@ -25,6 +25,7 @@ from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.claim import Claim, Leave, Refuse, Verdict
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.guard import Guard, guard_of
+from understudy.proxy.jobs import Jobs
 from understudy.proxy.layer import replaying
 from understudy.proxy.memory import Memory
 from understudy.proxy.messages import place_of, response_of, take_credentials
@@ -72,9 +73,10 @@ class Understudy:
         self._store = AccountStore(folder)
         keeper = TokenKeeper(self._store, settings.issuer)
         roster = Roster(self._store, QuotaCache(folder))
-        archive, catalogue = Archive(folder, settings), Catalogue(CatalogueFile(folder))
-        self._dispatcher = Dispatcher(settings, roster, keeper, Memory(roster), archive, catalogue, Random())
-        self._guard.turns.new_memory = archive.new_memory
+        jobs = self._guard.jobs = self._guard.jobs or Jobs(Archive(folder, settings))
+        catalogue = Catalogue(CatalogueFile(folder))
+        self._dispatcher = Dispatcher(settings, roster, keeper, Memory(roster), jobs, catalogue, Random())
+        self._guard.turns.new_memory = jobs.archive.new_memory
         self._sharing = Sharing(folder, self._dispatcher, self._guard.turns)
         self._ahead = Ahead(roster, self._store, keeper)
         self._guard.endings.append(self._dispatcher.end)

@@ -41,21 +41,22 @@ class Archive:
 
     def new_memory(self) -> Latest:
         """What a new WebSocket remembers: its latest answer, and all that is kept here."""
-        return Latest(self.answers)
+        return Latest(lambda: self.answers)
 
     def recall(self, turn: Turn) -> Recall | None:
         """What the request may refer to."""
         return turn.memory or self.answers
 
-    def keeps(self, turn: Turn) -> bool:
+    def keeps(self, turn: Turn, asked: Restored) -> bool:
         """Whether the answer is to be kept: for the host, for its socket, or for its next turn's sake."""
-        return turn.memory is not None or self._lists(turn) or self._helps(turn)
+        return turn.memory is not None or self.lists(turn, asked) or self._helps(turn)
 
-    def keep(self, turn: Turn) -> None:
-        """The answer of a turn is whole."""
+    def keep(self, turn: Turn) -> str | None:
+        """The answer of a turn is whole: gives the id by which it is kept, or None."""
         answer = turn.relay.kept() if turn.relay is not None and turn.broken is None and not turn.failed_as else None
-        if answer is not None and turn.restored is not None:
-            self._keep(turn, turn.restored, answer)
+        if answer is None or turn.restored is None:
+            return None
+        return self._keep(turn, turn.restored, answer).id
 
     def warm(self, turn: Turn) -> Reply:
         """The answer to a request that is to be remembered and nothing else (`generate: false`)."""
@@ -66,17 +67,17 @@ class Archive:
         self._keep(turn, turn.restored, Answer(f'{{"id":"{id}"}}', ()))
         return Reply(200, (("content-type", "text/event-stream"),), body)
 
-    def _keep(self, turn: Turn, restored: Restored, answer: Answer) -> None:
-        stored = stored_of(restored, answer, time.time(), listed=self._lists(turn))
+    def _keep(self, turn: Turn, restored: Restored, answer: Answer) -> Stored:
+        stored = stored_of(restored, answer, time.time(), listed=self.lists(turn, restored))
         if turn.memory is not None:
             turn.memory.keep(stored, restored.before)
         if self.answers is not None and (stored.listed or self._helps(turn)):
             self.answers.put(stored)
+        return stored
 
-    def _lists(self, turn: Turn) -> bool:
+    def lists(self, turn: Turn, asked: Restored) -> bool:
         """Whether the host has it stored: the API's default."""
-        stores = turn.endpoint.op is Op.CREATE and turn.restored is not None and turn.restored.store
-        return self.answers is not None and stores
+        return self.answers is not None and turn.endpoint.op is Op.CREATE and asked.store
 
     def _helps(self, turn: Turn) -> bool:
         """Whether the host cannot bring the reasoning back that its next turn needs."""

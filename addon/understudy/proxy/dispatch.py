@@ -26,9 +26,9 @@ from understudy.pool.session import Session
 from understudy.pool.strategies import By
 from understudy.pool.waiting import worth_waiting
 from understudy.proxy import refusals
-from understudy.proxy.archive import Archive
 from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.front import Front
+from understudy.proxy.jobs import Jobs
 from understudy.proxy.learning import Learner
 from understudy.proxy.memory import Memory
 from understudy.proxy.options import Settings
@@ -40,6 +40,7 @@ from understudy.proxy.turn import Attempt, Sent, Turn, Wait
 from understudy.state.refresher import LoginServer
 from understudy.state.tokens import TokenKeeper
 from understudy.wire.endpoints import Op
+from understudy.wire.identity import answer_key
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.reply import Reply, header
 from understudy.wire.request import without_reasoning
@@ -62,7 +63,7 @@ class Dispatcher:
         roster: Roster,
         keeper: TokenKeeper,
         memory: Memory,
-        archive: Archive,
+        jobs: Jobs,
         catalogue: Catalogue,
         random: Random,
     ) -> None:
@@ -75,7 +76,7 @@ class Dispatcher:
         self._stand_ins = StandIns(settings, roster, catalogue)
         self._catalogue = catalogue
         self._together = Together(roster, lambda: self._serving(Op.CREATE))
-        self.front = Front(settings, archive, catalogue, self._serving, self._together.retell)
+        self.front = Front(settings, jobs, catalogue, self._serving, self._together.retell)
         self._random = random
 
     def apply(self, settings: Settings) -> None:
@@ -134,7 +135,7 @@ class Dispatcher:
         if turn.kept and not turn.flow.is_replay and self._is_nobodys(turn):
             turn.released = True
             return
-        turn.next = await self._next(turn)
+        turn.next = self.front.begin(turn) or await self._next(turn)
         self.write_request(turn)
 
     def committed(self, turn: Turn) -> None:
@@ -149,7 +150,10 @@ class Dispatcher:
     def finished(self, turn: Turn) -> None:
         """The request has ended, whatever way."""
         self.learner.finished(turn)
-        self.front.archive.keep(turn)
+        kept = self.front.archive.keep(turn)
+        account = turn.sent[-1].attempt.account if turn.sent else None
+        if kept and account and account.lane is Lane.CODEX and turn.request and not turn.request.named:
+            self.memory.affinity.bind(answer_key(kept), account.id, time.time())
 
     async def decide(self, turn: Turn) -> str:
         """Decides what follows an attempt that has ended with nothing delivered: `turn.next`. Gives it in words.

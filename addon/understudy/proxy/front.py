@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from understudy.pool.account import Account
 from understudy.proxy import refusals, shelf
-from understudy.proxy.archive import Archive
 from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.jobs import Jobs
 from understudy.proxy.local import LocalAnswers
@@ -30,17 +29,17 @@ class Front:
     def __init__(
         self,
         settings: Settings,
-        archive: Archive,
+        jobs: Jobs,
         catalogue: Catalogue,
         serving: Callable[[Op], Sequence[Account]],
         retell: Callable[[Event], bytes],
     ) -> None:
-        self.archive = archive
+        self.archive = jobs.archive
         self._settings = settings
         self._serving = serving
-        self._reader = Reader(settings, archive, retell)
+        self._reader = Reader(settings, jobs.archive, retell)
         self._local = LocalAnswers(settings, catalogue)
-        self._jobs = Jobs(archive)
+        self._jobs = jobs
 
     @property
     def settings(self) -> Settings:
@@ -71,13 +70,17 @@ class Front:
             return found
         return await asyncio.to_thread(shelf.answer, turn.endpoint, body, self.archive.answers)
 
-    async def _carried(self, turn: Turn) -> Follow | Reply | None:
+    def begin(self, turn: Turn) -> Follow | Reply | None:
+        """What the host of a request hears at once that has been read and is to be carried out in the background; None
+        where its host waits for the answer.
+        """
+        assert turn.request is not None
+        in_background = turn.request.background and turn.endpoint.op is Op.CREATE
+        return self._jobs.begin(turn) if in_background else None
+
+    async def _carried(self, turn: Turn) -> Reply | None:
         turn.request = request = await self._reader.read(turn)
-        if request.begins_nothing and turn.memory is not None:
-            return self.archive.warm(turn)
-        if request.background and turn.endpoint.op is Op.CREATE:
-            return self._jobs.begin(turn)
-        return None
+        return self.archive.warm(turn) if request.begins_nothing and turn.memory is not None else None
 
     def _upgrade(self, headers: Headers) -> Upgrade | Reply:
         """A socket, or the refusal that sends this host back to HTTP: most understand 426; OpenCode tries again for a

@@ -19,6 +19,7 @@ from mitmproxy.tls import ClientHelloData
 
 from understudy.proxy import refusals
 from understudy.proxy.claim import Claim, Leave, Refuse, Scope, Verdict, judge
+from understudy.proxy.jobs import Jobs
 from understudy.proxy.layer import teach_client_replay
 from understudy.proxy.messages import response_of, take_credentials, with_headers
 from understudy.proxy.names import is_local, names_of
@@ -41,6 +42,8 @@ class Guard:
         # Made once, ahead: the last line of defence depends on nothing that may break under it.
         self._refusal = response_of(refusals.undecided())
         self.turns = Turns(self.verdict)
+        self.jobs: Jobs | None = None
+        """The answers that are kept or in the making, once the script has been loaded: they survive its reloads."""
         self._open_to_others = chosen_by_user(ctx.options, "listen_host")
         self.endings: list[Callable[[], Awaitable[None]]] = []
         """What is left to do when the last answer has ended; of every addon that was ever loaded."""

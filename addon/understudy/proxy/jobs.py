@@ -5,22 +5,27 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 
 from understudy.proxy import refusals
 from understudy.proxy.archive import Archive, stored_of
 from understudy.proxy.solo import Solo
 from understudy.proxy.turn import Follow, Turn
 from understudy.wire.background import BackgroundAnswer
+from understudy.wire.conversations import named, page
 from understudy.wire.endpoints import Endpoint, Op
 from understudy.wire.jsontext import dump_object, members
 from understudy.wire.reply import Reply
-from understudy.wire.stored import Restored
+from understudy.wire.stored import Restored, as_stored
 
 MOST_RUNNING = 64
 KEPT_FOR = 3600.0
 """Seconds for which the events of an answer that has ended can still be followed."""
 MOST_KEPT = 64
+MOST_BYTES = 64 * 1024 * 1024
+"""How much may be kept of all answers that have ended."""
 _OURS = frozenset({"background", "stream", "store", "stream_options"})
+_OPS = frozenset({Op.RETRIEVE, Op.DELETE, Op.CANCEL, Op.INPUT_ITEMS})
 
 
 @dataclass(slots=True, eq=False)
@@ -28,21 +33,33 @@ class Job:
     """One answer in the background."""
 
     answer: BackgroundAnswer
-    restored: Restored = field(repr=False)
-    solo: Solo
-    streams: bool
-    """Whether it was begun as a stream: only then can it be followed."""
+    restored: Restored | None = field(repr=False)
+    """What it is made from. None once the answer is in the archive: then that speaks of it."""
+    solo: Solo | None
+    """None once it has ended: there is a whole flow in it."""
     task: "asyncio.Task[None] | None" = None
     ended_at: float | None = None
     """Monotonic seconds."""
-    stored: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes, about, that are kept of it."""
+        restored = self.restored
+        asked = len(restored.body) + sum(map(len, restored.own or ())) if restored is not None else 0
+        return self.answer.size + asked
+
+    async def stop(self) -> None:
+        """Nobody wants it any more."""
+        self.answer.cancel()
+        if self.solo is not None:
+            await self.solo.cancel()
 
 
 class Jobs:
-    """Those of this process. What has ended is in the archive as well."""
+    """Those of this process. What has come to its end is in the archive, but for its events."""
 
     def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+        self.archive = archive
         self._jobs: dict[str, Job] = {}
 
     def begin(self, turn: Turn) -> Reply | Follow:
@@ -50,65 +67,80 @@ class Jobs:
         request, restored = turn.request, turn.restored
         assert request is not None and restored is not None
         self._forget()
-        if self._archive.answers is None:
+        if self.archive.answers is None:
             return refusals.nothing_kept("background")
         if sum(job.ended_at is None for job in self._jobs.values()) >= MOST_RUNNING:
             return refusals.too_many_jobs(MOST_RUNNING)
-        answer = BackgroundAnswer(f"resp_{uuid.uuid4().hex}", request.model, int(time.time()))
-        job = Job(answer, restored, Solo(turn.flow, _body(turn.content), answer), request.stream)
-        self._jobs[answer.id] = job
-        job.task = asyncio.get_running_loop().create_task(self._run(job))
-        return Follow(answer) if request.stream else _reply(answer)
+        restate = partial(
+            as_stored,
+            previous=restored.previous,
+            conversation=restored.conversation,
+            store=True,
+            background=True,
+            metadata=request.metadata,
+        )
+        id = f"resp_{uuid.uuid4().hex}"
+        answer = BackgroundAnswer(id, request.model, int(time.time()), restate, streams=request.stream)
+        solo = Solo(turn.flow, _body(turn.content), answer)
+        self._jobs[id] = job = Job(answer, restored, solo)
+        job.task = asyncio.get_running_loop().create_task(self._run(job, solo, restored))
+        return Follow(answer) if request.stream else _json(answer.response)
 
     async def answer(self, endpoint: Endpoint) -> Reply | Follow | None:
-        """What a host hears that asks for an answer in the background, or wants it cancelled; None: it is none."""
-        job = self._known(endpoint.ids[0]) if endpoint.ids else None
+        """What a host hears that asks for an answer in the background, or wants it cancelled; None: the archive knows,
+        if anybody does. Raises RequestRefused for a page of its input that there is not.
+        """
+        if endpoint.op not in _OPS:
+            return None
+        self._forget()
+        job = self._jobs.get(endpoint.ids[0])
         if endpoint.op is Op.RETRIEVE and "true" in endpoint.parameters.get("stream", []):
-            return self._followed(job, endpoint)
+            return await self._followed(job, endpoint)
         if job is None:
             return None
-        if endpoint.op is Op.CANCEL:
-            job.answer.cancel()
-            await job.solo.cancel()
-        elif endpoint.op is Op.DELETE:
+        if endpoint.op is Op.DELETE:
             del self._jobs[job.answer.id]
-            job.answer.cancel()
-            await job.solo.cancel()
-            return _deleted(job.answer.id) if job.ended_at is None else None
-        elif endpoint.op is not Op.RETRIEVE:
+        if (restored := job.restored) is None:
             return None
-        return _reply(job.answer)
+        if endpoint.op is Op.INPUT_ITEMS:
+            return _input_items(job.answer.id, restored, endpoint)
+        if endpoint.op is not Op.RETRIEVE:
+            await job.stop()
+        return _deleted(job.answer.id) if endpoint.op is Op.DELETE else _json(job.answer.response)
 
-    async def _run(self, job: Job) -> None:
-        await job.solo.run()
-        job.ended_at = time.monotonic()
-        whole = job.answer.answer()
-        if whole is not None and self._archive.answers is not None and job.answer.id in self._jobs:
-            stored = stored_of(job.restored, whole, time.time(), listed=True, background=True)
-            self._archive.answers.put(stored)
-            job.stored = True
+    async def _run(self, job: Job, solo: Solo, restored: Restored) -> None:
+        await solo.run()
+        job.solo, job.ended_at = None, time.monotonic()
+        whole = job.answer.take()
+        if whole is not None and self.archive.answers is not None and job.answer.id in self._jobs:
+            self.archive.answers.put(stored_of(restored, whole, time.time(), listed=True, background=True))
+            job.restored = None
+        self._forget()
 
-    def _known(self, id: str) -> Job | None:
-        """What has ended is known as long as it is kept: the user may have wiped that."""
-        job = self._jobs.get(id)
-        if job is not None and job.stored and (self._archive.answers is None or self._archive.answers.get(id) is None):
-            del self._jobs[id]
-            return None
-        return job
-
-    def _followed(self, job: Job | None, endpoint: Endpoint) -> Reply | Follow:
-        if job is None or not job.streams or not job.answer.whole:
+    async def _followed(self, job: Job | None, endpoint: Endpoint) -> Reply | Follow:
+        said = endpoint.parameters.get("starting_after", ["-1"])[-1]
+        after = int(said) if said.lstrip("-").isdecimal() and len(said) < 16 else -1
+        if job is None or not job.answer.tells_all_after(after) or not await self._is_kept(job):
             return refusals.not_followable(endpoint.ids[0])
-        after = endpoint.parameters.get("starting_after", ["-1"])[-1]
-        return Follow(job.answer, int(after) if after.lstrip("-").isdecimal() and len(after) < 16 else -1)
+        return Follow(job.answer, after)
+
+    async def _is_kept(self, job: Job) -> bool:
+        """What is in the archive can be followed as long as it is there: the user may have wiped that."""
+        answers = self.archive.answers
+        if job.restored is not None:
+            return True
+        return answers is not None and await asyncio.to_thread(answers.get, job.answer.id) is not None
 
     def _forget(self) -> None:
-        """Lets go of what nobody will follow any more."""
-        now = time.monotonic()
+        """Lets go of what nobody will follow any more, and of what takes up too much: the oldest first."""
+        now, room = time.monotonic(), MOST_BYTES
         ended = sorted((job.ended_at, id) for id, job in self._jobs.items() if job.ended_at is not None)
         for at, (ended_at, id) in enumerate(reversed(ended)):
-            if at >= MOST_KEPT or ended_at < now - KEPT_FOR:
+            size = self._jobs[id].size
+            if at >= MOST_KEPT or ended_at < now - KEPT_FOR or size > room:
                 del self._jobs[id]
+            else:
+                room -= size
 
 
 def _body(content: bytes) -> bytes:
@@ -117,10 +149,18 @@ def _body(content: bytes) -> bytes:
     return dump_object(raws | {"stream": "true", "store": "false"}).encode()
 
 
+def _input_items(id: str, restored: Restored, endpoint: Endpoint) -> Reply:
+    """With the ids that the archive will give them."""
+    own = [named(text, id, place) for place, text in enumerate(restored.given)]
+    before = [
+        named(text, restored.previous or restored.conversation or "", at) for at, text in enumerate(restored.before)
+    ]
+    return _json(page([*before, *own], endpoint.parameters))
+
+
 def _deleted(id: str) -> Reply:
-    deleted = {"id": id, "object": "response", "deleted": True}
-    return Reply(200, (("content-type", "application/json"),), json.dumps(deleted).encode())
+    return _json(json.dumps({"id": id, "object": "response", "deleted": True}))
 
 
-def _reply(answer: BackgroundAnswer) -> Reply:
-    return Reply(200, (("content-type", "application/json"),), answer.response)
+def _json(text: str) -> Reply:
+    return Reply(200, (("content-type", "application/json"),), text.encode())

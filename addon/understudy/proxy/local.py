@@ -131,11 +131,9 @@ class LocalAnswers:
 
 
 def _client_version(endpoint: Endpoint) -> str | None:
-    """The version that the host names, or None. Where the query is beyond reading, it names none."""
-    try:
-        return endpoint.parameters.get("client_version", [None])[0]
-    except ValueError:
-        return None
+    """The version that the host names, or None."""
+    versions = endpoint.parameters.get("client_version")
+    return versions[0] if versions else None
 
 
 def _as_codex(known: Sequence[Known]) -> tuple[bytes, str]:

@@ -21,7 +21,7 @@ from understudy.wire.relay import RelayOptions
 from understudy.wire.reply import Headers
 from understudy.wire.request import HostRequest, decoded, read_request
 from understudy.wire.sse import Event
-from understudy.wire.stored import Recall, Restored, restore
+from understudy.wire.stored import Recall, Restored, as_stored, restore
 from understudy.wire.voice import Voice
 
 logger = logging.getLogger(__name__)
@@ -80,8 +80,7 @@ class Reader:
             turn.came = (headers, reading.content())
         if request.background:
             turn.content = reading.content()
-        turn.restored = reading.restored
-        keep = self._archive.keeps(turn)
+        keep = self._archive.keeps(turn, reading.restored)
         turn.restored = reading.kept() if keep or request.background else None
         turn.relay_options = RelayOptions(
             request.stream,
@@ -90,10 +89,27 @@ class Reader:
             len(request.body),
             voice=reading.voice,
             keep=keep,
+            restate=self._restate(turn, reading),
             retell=self._retell,
         )
         self._tell_removed(request)
         return request
+
+    def _restate(self, turn: Turn, reading: Reading) -> Callable[[str], str] | None:
+        """What the answer's Responses object says of what the host has asked for and the backend knows nothing of; None
+        where the host has asked for nothing of the kind: then every byte goes on as it came.
+        """
+        asked, request = reading.restored, reading.request
+        named = request.store or asked.previous or asked.conversation or request.metadata
+        if turn.endpoint.op is not Op.CREATE or not named:
+            return None
+        return partial(
+            as_stored,
+            previous=asked.previous,
+            conversation=asked.conversation,
+            store=self._archive.lists(turn, asked),
+            metadata=request.metadata,
+        )
 
     def _tell_removed(self, request: HostRequest) -> None:
         for name in request.removed:
@@ -114,7 +130,7 @@ def read(op: Op, headers: Headers, content: bytes, recall: Recall | None, rules:
         content, dropped = chat.body, chat.dropped
         voice = partial(ChatVoice, chat.options, uuid.uuid4().hex, time.time())
     restored = restore(content, recall)
-    request = read_request(headers, restored.body, rules)
+    request = read_request(headers, restored.body, rules, restored.previous)
     whole = replace(request, body=bulk.back_in(request.body), removed=(*dropped, *request.removed))
     return Reading(whole, restored, bulk, voice)
 

@@ -4,7 +4,6 @@ It runs on mitmproxy's client replay, whose HTTP layer `layer.teach_client_repla
 attempts and replays, and a flow of its own.
 """
 
-import asyncio
 from typing import Any, Protocol
 
 from mitmproxy import ctx, http
@@ -51,6 +50,9 @@ class Solo:
         flow.request = like.request.copy()
         flow.request.headers = header_fields((*kept, ("content-length", str(len(body)))))
         flow.request.raw_content = body
+        flow.is_replay = "request"  # No host is there to sign in to the proxy, or has a key for it to be let go with.
+        if "proxyauth" in like.metadata:
+            flow.metadata["proxyauth"] = like.metadata["proxyauth"]
         self._listener = listener
         handler: Any = clientplayback.ReplayHandler(flow, ctx.options)
         client = handler.layer.context.client
@@ -91,8 +93,3 @@ class _Ear(clientplayback.MockServer):
                 pass  # The response or error hook says so too, and ends the handler.
             case _:
                 yield from super()._handle_event(event)
-
-
-def run(solo: Solo) -> asyncio.Task[None]:
-    """Begins it."""
-    return asyncio.get_running_loop().create_task(solo.run())

@@ -167,7 +167,7 @@ _PARAMETERS: Mapping[str, str] = {
     "truncation": "What is too long is refused by the backend (`context_length_exceeded`), never cut.",
     "context_management": "Nothing is compacted by itself: use `responses.compact`.",
     "prompt": "A template is at OpenAI, where no account can read it: send its text as `instructions` and `input`.",
-    "metadata": "Not in the answer either. Its `session_id`, `conversation_id` or `thread_id` names the session here.",
+    "metadata": "Told in the answer, and kept with it. A `session_id` or `thread_id` in it names the session.",
     "moderation": "There are no results of it in the answer.",
     "prompt_cache_options": _NO_TRACE,
     "prompt_cache_retention": _NO_TRACE,
@@ -178,7 +178,7 @@ _PARAMETERS: Mapping[str, str] = {
 }
 """Those of POST /v1/responses, and what there is to say of each."""
 
-_EMULATED = frozenset({"background", "conversation", "previous_response_id", "store"})
+_EMULATED = frozenset({"background", "conversation", "metadata", "previous_response_id", "store"})
 _COMPACTED = (
     "model",
     "input",

@@ -79,6 +79,11 @@ def thread_of(opening: Sequence[str]) -> str | None:
     return _digest("\n".join(("opening", *opening))) if opening else None
 
 
+def answer_key(id: str | None) -> str | None:
+    """SHA-256, in hex, of what a session goes by that names the answer it goes on from. None for none."""
+    return _digest(f"answer\n{id}") if id else None
+
+
 def turn_state_key(headers: Headers, in_body: str = "") -> str | None:
     """SHA-256, in hex, of the turn state that a request or an answer has in its fields, or else in its body, if any.
 

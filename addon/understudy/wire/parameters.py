@@ -13,6 +13,8 @@ from understudy.wire.reply import openai_error
 from understudy.wire.text import safe_text
 
 _USUAL_TIERS = ("auto", "default")
+_HEEDED = frozenset({"background", "generate", "metadata"})
+"""What goes nowhere, and is done here."""
 _MOST_NAMED = 32
 _LONGEST_MODEL = 200
 
@@ -37,6 +39,9 @@ class Parameters:
     opening: tuple[str, ...]
     """What the conversation begins with."""
     continues: bool
+    metadata: str | None
+    """JSON text; None where there is none."""
+    store: bool
     background: bool
     begins_nothing: bool
 
@@ -74,6 +79,8 @@ def read_parameters(content: bytes, rules: Rules) -> Parameters:
         removed=tuple(_removed(given, rules)[:_MOST_NAMED]),
         opening=items.opening(listed) or _words(given),
         continues=items.continues(listed),
+        metadata=given["metadata"].raw if isinstance(_value(given, "metadata"), dict) else None,
+        store=_value(given, "store") is True,
         background=_value(given, "background") is True,
         begins_nothing=_value(given, "generate") is False,
     )
@@ -178,8 +185,7 @@ def _is_known(name: str, option: Part, rules: Rules) -> bool:
 
 def _removed(given: dict[str, Part], rules: Rules) -> list[str]:
     """The parameters that the provider does not know, or not with the value given."""
-    heeded = ("background", "generate")
-    removed = [safe_text(name) for name in given if not _is_passed(name, rules) and name not in heeded]
+    removed = [safe_text(name) for name in given if not _is_passed(name, rules) and name not in _HEEDED]
     if _service_tier(given, rules) is None and _value(given, "service_tier") not in (None, *_USUAL_TIERS):
         removed.append("service_tier")
     options, known = _value(given, "stream_options"), rules.stream_options

@@ -9,6 +9,7 @@ from operator import attrgetter
 from understudy.wire.answer import ITEM_DONE, Answer, Collector, Stage, error_of, failed_event, stage
 from understudy.wire.coding import StreamDecoder
 from understudy.wire.errors import CODEX_ERRORS, ErrorMap
+from understudy.wire.jsontext import dump_object, members
 from understudy.wire.outcome import from_failure
 from understudy.wire.quota import Snapshot, from_event
 from understudy.wire.reply import Headers, Reply, header
@@ -32,6 +33,7 @@ _PLAIN_WORDS = re.compile(_PLAIN_OUTPUT.pattern.replace(b"failed", b"failed|outp
 _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n")
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[A-Za-z0-9_-]{1,128})"')
+_WITH_RESPONSE = (Stage.LIFECYCLE, Stage.COMPLETED, Stage.INCOMPLETE)
 _QUOTA_EVENT = "codex.rate_limits"
 
 
@@ -64,6 +66,8 @@ class RelayOptions:
     """Makes the voice that tells the answer, to a host that speaks another dialect."""
     keep: bool = False
     """Whether the answer is kept whole, beside what of it goes to the host."""
+    restate: Callable[[str], str] | None = None
+    """Says in the Responses object (JSON text) what the host has asked for and the backend knows nothing of."""
     retell: Callable[[Event], bytes] = attrgetter("raw")
     """How the backend's event of the quota is told."""
 
@@ -193,6 +197,8 @@ class Relay:
         if reached is Stage.VENDOR:
             self._learn(event, now)
             return self._hold(self._of_the_vendor(event)) if self._options.vendor_events else b""
+        if self._options.restate is not None and reached in _WITH_RESPONSE:
+            event = _restated(event, self._options.restate)
         self._last = event.raw
         if reached is Stage.LIFECYCLE and not self._response_id and (found := _RESPONSE_ID.search(event.data)):
             self._response_id = found[1].decode()
@@ -270,6 +276,17 @@ class Relay:
         if room > 0:
             self._record += data[:room]
         return data
+
+
+def _restated(event: Event, restate: Callable[[str], str]) -> Event:
+    """An event with its Responses object put otherwise; as it came where it has none."""
+    try:
+        given = members(event.data)
+        raws = {name: part.raw for name, part in given.items()} | {"response": restate(given["response"].raw)}
+    except (ValueError, KeyError):
+        return event
+    data = dump_object(raws).encode()
+    return Event(event.type, data, b"event: %s\ndata: %s\n\n" % (event.type.encode(), data))
 
 
 def _ended(event: Event) -> Event:

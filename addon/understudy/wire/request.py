@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from understudy.wire import items
 from understudy.wire.bulk import put_aside
 from understudy.wire.coding import RequestRefused as RequestRefused
 from understudy.wire.coding import decode_body
-from understudy.wire.identity import TURN_STATE, host_name, is_codex, passed_headers, session_of, thread_of
+from understudy.wire.identity import TURN_STATE, answer_key, host_name, is_codex, passed_headers, session_of, thread_of
 from understudy.wire.identity import turn_state_key as turn_state_key
 from understudy.wire.jsontext import dump_object, members
 from understudy.wire.parameters import read_parameters
@@ -36,6 +36,8 @@ class HostRequest:
     session: str | None
     """SHA-256, in hex, of what names its session, or of what it began with, where it goes on; None where it is new and
     nothing names it."""
+    named: bool
+    """Whether the host itself names it."""
     thread: str | None
     """The same of what it begins with: by that it is known when it goes on."""
     turn_state: str | None
@@ -48,6 +50,11 @@ class HostRequest:
     """The upstream body: JSON, not encoded."""
     removed: tuple[str, ...]
     """The parameters that were given and left behind."""
+    metadata: str | None = field(default=None, repr=False)
+    """The host's notes for itself, as JSON text, which it wants to find in the answer; None where it has none."""
+    store: bool = False
+    """Whether the host says in so many words that it wants the answer stored: that is what it gets where it says
+    nothing, too."""
     background: bool = False
     """Whether the host does not wait for the answer."""
     begins_nothing: bool = False
@@ -60,8 +67,9 @@ def decoded(headers: Headers, content: bytes) -> bytes:
     return decode_body(content, encoding)
 
 
-def read_request(headers: Headers, content: bytes, rules: Rules = CODEX) -> HostRequest:
-    """Reads `POST /v1/responses` for a provider. `content`: its body, decoded.
+def read_request(headers: Headers, content: bytes, rules: Rules = CODEX, previous: str | None = None) -> HostRequest:
+    """Reads `POST /v1/responses` for a provider. `content`: its body, decoded. `previous`: the id of the answer that it
+    goes on from.
 
     Raises RequestRefused, and nothing else, whatever the bytes are.
     """
@@ -75,13 +83,16 @@ def read_request(headers: Headers, content: bytes, rules: Rules = CODEX) -> Host
         stream=parameters.stream,
         codex=is_codex(headers),
         host_name=host_name(headers),
-        session=named or (thread if parameters.continues else None),
+        session=named or answer_key(previous) or (thread if parameters.continues else None),
+        named=named is not None,
         thread=named or thread,
         turn_state=turn_state_key(headers, parameters.turn_state),
         held=parameters.held,
         headers=(*passed_headers(headers, rules), *lite),
         body=parameters.body,
         removed=parameters.removed,
+        metadata=parameters.metadata,
+        store=parameters.store,
         background=parameters.background,
         begins_nothing=parameters.begins_nothing,
     )

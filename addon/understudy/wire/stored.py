@@ -6,7 +6,7 @@ with that of the turn before.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -115,11 +115,17 @@ def restore(content: bytes, recall: Recall | None) -> Restored:
 
 
 def as_stored(
-    response: str, *, previous: str | None, conversation: str | None, store: bool, background: bool = False
+    response: str,
+    *,
+    previous: str | None,
+    conversation: str | None,
+    store: bool,
+    background: bool = False,
+    metadata: str | None = None,
 ) -> str:
     """A Response object (JSON text) as a host sees it that asked for this. The backend's says that nothing is stored.
 
-    Raises ValueError where it is no JSON object.
+    `metadata`: JSON text; None: what the object has. Raises ValueError where it is no JSON object.
     """
     told = {
         "background": background,
@@ -128,7 +134,8 @@ def as_stored(
         "store": store,
     }
     raws = {name: part.raw for name, part in members(response).items()}
-    return dump_object(raws | {name: json.dumps(value) for name, value in told.items()})
+    own = {} if metadata is None else {"metadata": metadata}
+    return dump_object(raws | {name: json.dumps(value) for name, value in told.items()} | own)
 
 
 def reasoning_of_call(output: Sequence[str], call_id: str) -> tuple[str, ...]:
@@ -154,10 +161,10 @@ CALLS = frozenset({"function_call", "custom_tool_call"})
 
 class Latest:
     """The memory of one WebSocket: its newest answer and all that led to it, and nothing older. What it does not know
-    it asks `outer`.
+    it asks whom `outer` gives, if anybody.
     """
 
-    def __init__(self, outer: Recall | None = None) -> None:
+    def __init__(self, outer: Callable[[], Recall | None] = lambda: None) -> None:
         self._outer = outer
         self._newest: Stored | None = None
         self._items: tuple[str, ...] = ()
@@ -170,20 +177,24 @@ class Latest:
     def items_of(self, response_id: str) -> tuple[str, ...] | None:
         if self._newest is not None and self._newest.id == response_id:
             return self._items
-        return self._outer.items_of(response_id) if self._outer else None
+        outer = self._outer()
+        return outer.items_of(response_id) if outer else None
 
     def item(self, item_id: str) -> str | None:
         for text in reversed(self._items):
             if item_id in text and id_of(loads(text)) == item_id:
                 return text
-        return self._outer.item(item_id) if self._outer else None
+        outer = self._outer()
+        return outer.item(item_id) if outer else None
 
     def conversation(self, conversation_id: str) -> tuple[str, ...] | None:
-        return self._outer.conversation(conversation_id) if self._outer else None
+        outer = self._outer()
+        return outer.conversation(conversation_id) if outer else None
 
     def reasoning_before(self, call_id: str) -> tuple[str, ...]:
         found = reasoning_of_call(self._newest.output, call_id) if self._newest else ()
-        return found or (self._outer.reasoning_before(call_id) if self._outer else ())
+        outer = None if found else self._outer()
+        return outer.reasoning_before(call_id) if outer else found
 
 
 def id_of(item: object) -> str | None:

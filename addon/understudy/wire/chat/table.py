@@ -62,7 +62,7 @@ PARAMETERS: tuple[Row, ...] = (
     Row("prompt_cache_retention", _S, SAME, "prompt_cache_retention"),
     Row("safety_identifier", _S, SAME, "safety_identifier"),
     Row("user", _S, SAME, "user"),
-    Row("metadata", _S, SAME, "metadata"),
+    Row("metadata", _E, "Its `session_id`, `conversation_id` or `thread_id` names the session; not kept.", "metadata"),
     Row("store", _D, "A completion is never kept for the program.", idle=(False,)),
     Row("web_search_options", _E, "The tool `web_search`: the model may search, and need not.", "tools[]", web_search),
     Row(
