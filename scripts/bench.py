@@ -12,14 +12,15 @@ import signal
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitmproxy.version import VERSION as MITMPROXY_VERSION
 
-from load.calls import Calls, Plan, make
+from load.calls import Calls, Plan, make, quantile
 from load.setting import Backend, Proxy, Setting
+from load.turns import Sessions, Turns
 from understudy import __version__
 
 WAYS = ("direct", "plain", "understudy")
@@ -45,10 +46,24 @@ class Size:
     replays: int
     memory: tuple[int, int]
     """Requests after which memory is read."""
+    histories: tuple[int, ...]
+    """KB with which sessions begin."""
+    turns: int
+    """Of a session, after the first."""
+
+    @property
+    def sustained(self) -> Plan:
+        """The streams whose events are measured."""
+        return Plan([f"load-{self.events}-{self.interval}"], self.streams, 1, spread=self.interval)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The same streams, and sessions, over WebSockets and HTTP."""
+        return Sessions(self.histories, self.turns, ANSWER, self.sustained, self.streams * self.events)
 
 
-FULL = Size(5, 20, 250, 20, 100, 8, 50, 12, (200, 2000))
-QUICK = Size(1, 4, 20, 10, 10, 2, 5, 3, (20, 40))
+FULL = Size(5, 20, 250, 20, 100, 8, 50, 12, (200, 2000), (40, 400, 4000), 20)
+QUICK = Size(1, 4, 20, 10, 10, 2, 5, 3, (20, 40), (40,), 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +121,6 @@ class Measured:
         return self.memory[way][1] - self.memory[way][0]
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all stay at or under."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
 class Bench:
     """The measurements, one after the other."""
 
@@ -121,20 +130,24 @@ class Bench:
         self._backend = backend
         self._say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
         self.measured = Measured()
+        self.turns = Turns(size.sessions, self._calls)
 
     def run(self) -> Measured:
         """Everything."""
         size = self._size
         with self._setting.plain(self._backend) as plain, self._setting.understudy(self._backend) as understudy:
-            proxies: dict[str, Proxy | None] = {"direct": None, "plain": plain, "understudy": understudy}
+            both = {"plain": plain, "understudy": understudy}
+            proxies: dict[str, Proxy | None] = {"direct": None, **both}
             self._say("memory ...")
-            self._memory({"plain": plain, "understudy": understudy})
+            self._memory(both)
             for number in range(size.rounds):
                 self._say(f"round {number + 1} of {size.rounds} ...")
                 turned = [*WAYS[number % 3 :], *WAYS[: number % 3]]
                 for measure in (self._streams, self._lone, self._short):
                     for way in turned:
                         measure(way, proxies[way])
+                self._say("... and sessions")
+                self.turns.measure(both, number)
         for number in range(size.rounds):
             self._say(f"replays {number + 1} of {size.rounds} ...")
             self._replays()
@@ -142,8 +155,7 @@ class Bench:
 
     def _streams(self, way: str, proxy: Proxy | None) -> None:
         size = self._size
-        model = f"load-{size.events}-{size.interval}"
-        got = self._calls(proxy, Plan([model], size.streams, 1, spread=size.interval))
+        got = self._calls(proxy, size.sustained)
         self.measured.note(way, "delay_p50", quantile(got.delays, 0.50))
         self.measured.note(way, "delay_p99", quantile(got.delays, 0.99))
         if proxy is not None:
@@ -272,8 +284,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="understudy-bench-") as folder:
         setting = Setting(Path(folder))
         with setting.backend() as backend:
-            measured = Bench(size, setting, backend).run()
-    print(report(size, measured))
+            bench = Bench(size, setting, backend)
+            measured = bench.run()
+    print(report(size, measured), "", *bench.turns.report(), sep="\n")
     print(f"\n{measured.answers} answers came whole, {len(measured.wrong)} did not.")
     for wrong in measured.wrong[:5]:
         print(f"- {wrong}")

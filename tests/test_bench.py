@@ -20,5 +20,7 @@ def test_the_short_benchmark_measures_everything_and_completes_every_answer() ->
         "time to first event",
         "memory after 40 requests",
         "replay after a 429",
+        "40 KB: later turn, to its first event",
+        "40 KB: upstream per later turn",
     ):
         assert f"| {figure}" in done.stdout

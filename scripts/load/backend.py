@@ -1,8 +1,9 @@
 """The load backend: answers Responses calls with pre-encoded events, each with the time at which it was sent.
 
 The request's model says what comes: `load-N-D` is N events, the opening ones at once and then one every D
-milliseconds; `load-N-D-limited` is a usage limit, and the same answer at the next call. Run as a program it listens on
-127.0.0.1, prints its port, and ends when its standard input does.
+milliseconds; `load-N-D-limited` is a usage limit, and the same answer at the next call. A message on a WebSocket is
+answered in the same way. A GET of `RECEIVED` is answered with the number of bytes that have come so far. Run as a
+program it listens on 127.0.0.1, prints its port, and ends when its standard input does.
 
     backend.py CERTIFICATE KEY
 """
@@ -14,9 +15,14 @@ import ssl
 import sys
 import time
 
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, Request, TextMessage
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_UPGRADE = re.compile(rb"\r\nupgrade: *websocket\r\n", re.IGNORECASE)
 _MODEL = re.compile(rb'"model": *"load-(\d+)-(\d+)(-limited)?"')
 
+RECEIVED = "/received"
 OPENING = 4
 """Events that come at once: two of the answer's life, the output item and its first part. Then the deltas."""
 LEAST_EVENTS = OPENING + 2
@@ -105,16 +111,16 @@ def script(count: int) -> list[tuple[bytes, bytes]]:
 
 
 def stamped(pieces: tuple[bytes, bytes]) -> bytes:
-    """One event, sent now, as a chunk."""
+    """One event, sent now."""
     before, after = pieces
-    now = str(time.monotonic_ns()).encode()
-    return b"%x\r\n%b%b%b\r\n" % (len(before) + len(now) + len(after), before, now, after)
+    return b"%b%d%b" % (before, time.monotonic_ns(), after)
 
 
 class Load(asyncio.Protocol):
     """One connection: a request after another, without pipelining."""
 
     scripts: dict[int, list[tuple[bytes, bytes]]]
+    received = 0
     limited = False
     """Whether the latest limited call was refused, so that the next one is answered."""
 
@@ -124,12 +130,18 @@ class Load(asyncio.Protocol):
         self._got = bytearray()
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
+        self._socket: WSConnection | None = None
+        """Where the connection has become a WebSocket."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._next is not None:
             self._next.cancel()
 
     def data_received(self, data: bytes) -> None:
+        Load.received += len(data)
+        if self._socket is not None:
+            self._hear(self._socket, data)
+            return
         self._got += data
         end = self._got.find(b"\r\n\r\n") + 4
         if end < 4:
@@ -138,12 +150,32 @@ class Load(asyncio.Protocol):
         whole = end + int(length[1]) if length else end
         if len(self._got) < whole:
             return
-        model = _MODEL.search(bytes(self._got), end)
+        request = bytes(self._got)
         self._got.clear()
-        if model is None:
-            self._transport.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
-        else:
+        if _UPGRADE.search(request, 0, end):
+            self._socket = WSConnection(ConnectionType.SERVER)
+            self._hear(self._socket, request)
+        elif request.startswith(f"GET {RECEIVED} ".encode()):
+            told = b"%d" % Load.received
+            self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told))
+        elif model := _MODEL.search(request, end):
             self._answer(int(model[1]), int(model[2]), bool(model[3]))
+        else:
+            self._transport.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+
+    def _hear(self, protocol: WSConnection, data: bytes) -> None:
+        """What has come over a WebSocket."""
+        protocol.receive_data(data)
+        for heard in protocol.events():
+            if isinstance(heard, Request):
+                self._transport.write(protocol.send(AcceptConnection()))
+            elif isinstance(heard, TextMessage):
+                self._got += heard.data.encode()
+                if heard.message_finished:
+                    model = _MODEL.search(bytes(self._got))
+                    self._got.clear()
+                    assert model is not None
+                    self._answer(int(model[1]), int(model[2]), False)
 
     def _answer(self, count: int, interval: int, limited: bool) -> None:
         if limited:
@@ -154,26 +186,39 @@ class Load(asyncio.Protocol):
         events = Load.scripts.get(count)
         if events is None:
             events = Load.scripts[count] = script(count)
-        self._transport.write(HEAD)
+        if self._socket is None:
+            self._transport.write(HEAD)
         if interval == 0:
             for pieces in events:
-                self._transport.write(stamped(pieces))
-            self._transport.write(b"0\r\n\r\n")
+                self._tell(pieces)
+            self._end()
             return
         for pieces in events[:OPENING]:
-            self._transport.write(stamped(pieces))
+            self._tell(pieces)
         self._later(events, OPENING, self._loop.time() + interval / 1000, interval / 1000)
 
     def _later(self, events: list[tuple[bytes, bytes]], number: int, at: float, interval: float) -> None:
         if number == len(events):
             self._next = None
-            self._transport.write(b"0\r\n\r\n")
+            self._end()
             return
         self._next = self._loop.call_at(at, self._tick, events, number, at, interval)
 
     def _tick(self, events: list[tuple[bytes, bytes]], number: int, at: float, interval: float) -> None:
-        self._transport.write(stamped(events[number]))
+        self._tell(events[number])
         self._later(events, number + 1, at + interval, interval)
+
+    def _tell(self, pieces: tuple[bytes, bytes]) -> None:
+        told = stamped(pieces)
+        if self._socket is None:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(told), told))
+        else:
+            message = told.partition(b"data: ")[2].strip().decode()
+            self._transport.write(self._socket.send(TextMessage(message)))
+
+    def _end(self) -> None:
+        if self._socket is None:
+            self._transport.write(b"0\r\n\r\n")
 
 
 async def main(certificate: str, key: str) -> None:

@@ -19,6 +19,6 @@ def request(flow: http.HTTPFlow) -> None:
 
 
 def responseheaders(flow: http.HTTPFlow) -> None:
-    """Passes the answer on as it comes."""
+    """Passes the answer on as it comes. What opens a WebSocket has none."""
     assert flow.response is not None
-    flow.response.stream = True
+    flow.response.stream = flow.response.status_code != 101

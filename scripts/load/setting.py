@@ -165,6 +165,7 @@ class Setting:
             "listen_host": "127.0.0.1",
             "listen_port": 0,
             "connection_strategy": "lazy",
+            "dumper_filter": "!~websocket",  # Otherwise mitmdump's log has a line for each message.
             "ssl_verify_upstream_trusted_ca": self.authority,
         }
         return options, folder

@@ -111,14 +111,21 @@ def previous():
 
 
 def connect():
-    with OpenAI().responses.connect() as connection:
+    """By the asynchronous client: the other has two threads on one TLS connection, and hangs once in a thousand times."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(AsyncOpenAI().responses.connect().enter())
+
+        def events():
+            while True:
+                yield runner.run(connection.recv())
 
         def ask(items):
             given = [item if isinstance(item, dict) else item.model_dump(exclude_none=True) for item in items]
-            connection.response.create(model=MODEL, input=given, tools=TOOLS)
-            return listen(connection)
+            runner.run(connection.response.create(model=MODEL, input=given, tools=TOOLS))
+            return listen(events())
 
         converse(ask)
+        runner.run(connection.close())
 
 
 def parse():
