@@ -255,3 +255,11 @@ def test_fresh_figures_lift_a_limit_although_the_answer_is_none(theatre: Theatre
 
 def _half(block: Block) -> float:
     return (block.since + block.until) / 2
+
+
+def test_opencode_is_told_of_no_pause_that_it_would_sleep_through_without_a_word(theatre: Theatre) -> None:
+    for agent, told in (("opencode/1.18.33 (linux)", False), ("OpenAI/Python 3.52.0", True)):
+        theatre.cast(work=LIMIT)
+        heard = theatre.ask(headers={"user-agent": agent})
+        assert (heard.status, "retry-after" in heard.headers) == (429, told)
+        assert heard.error["resets_in_seconds"]

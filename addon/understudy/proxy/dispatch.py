@@ -25,7 +25,7 @@ from understudy.pool.record import paid
 from understudy.pool.session import Session
 from understudy.pool.strategies import By
 from understudy.pool.waiting import worth_waiting
-from understudy.proxy import refusals
+from understudy.proxy import refusals, views
 from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.front import Front
 from understudy.proxy.jobs import Jobs
@@ -40,7 +40,7 @@ from understudy.proxy.turn import Attempt, Sent, Turn, Wait
 from understudy.state.refresher import LoginServer
 from understudy.state.tokens import TokenKeeper
 from understudy.wire.endpoints import Op
-from understudy.wire.identity import answer_key
+from understudy.wire.identity import OPENCODE, answer_key
 from understudy.wire.outcome import Kind, Outcome
 from understudy.wire.reply import Reply, header
 from understudy.wire.request import without_reasoning
@@ -176,7 +176,7 @@ class Dispatcher:
             turn.next = await self._follow_up(turn, sent, move)
             self._name_refusal(turn)
         sent.code = code_of(outcome, _made_of(move, turn.next, account))
-        return _in_words(turn.next, account)
+        return views.in_words(turn.next, account)
 
     async def look_again(self, turn: Turn) -> None:
         """Decides anew for a request that has waited: limits that it has met may be over, others may have come up."""
@@ -370,7 +370,9 @@ class Dispatcher:
 
     def _refused(self, turn: Turn, exhausted: Exhausted, now: float) -> Reply:
         turn.told = ()  # No model serves.
-        return refusals.no_account(exhausted, now, self._only())
+        reply = refusals.no_account(exhausted, now, self._only())
+        sleeps = turn.request is not None and turn.request.host_name == OPENCODE
+        return refusals.without_long_pause(reply) if sleeps else reply
 
     def _only(self) -> str:
         """Why no other account may serve, for the host's user; empty where every one may."""
@@ -389,14 +391,3 @@ def _made_of(move: Move, decided: Attempt | Wait | Reply | None, account: Accoun
     if isinstance(decided, Attempt):
         return Stay() if decided.account.id == account.id else Hop()
     return move if isinstance(decided, Wait) else Deliver()
-
-
-def _in_words(decided: Attempt | Wait | Reply | None, account: Account) -> str:
-    """What follows an attempt, for its line."""
-    if isinstance(decided, Wait):
-        return "waiting for a limit to end"
-    if not isinstance(decided, Attempt):
-        return "nobody is left to ask"
-    if decided.account.id != account.id:
-        return f"replaced by {decided.choice}"
-    return f"tried again after {decided.delay:.1f} s" if decided.delay else "tried again"

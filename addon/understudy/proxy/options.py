@@ -249,12 +249,13 @@ def read_settings(options: Any) -> Settings:
 
 
 def read_scope(options: Any) -> Scope:
-    """Whose requests are ours. Raises OptionsError."""
-    return scope_of(
-        _checked("codex_hosts", read_hosts, options.codex_hosts),
-        capture_chatgpt=options.codex_capture_chatgpt,
-        traces=options.codex_traces == "drop",
-    )
+    """Whose requests are ours. Raises OptionsError. Every request asks for it, several times."""
+    return _scope(options.codex_hosts, options.codex_capture_chatgpt, options.codex_traces == "drop")
+
+
+@lru_cache(maxsize=8)
+def _scope(hosts: str, capture_chatgpt: bool, traces: bool) -> Scope:
+    return scope_of(_checked("codex_hosts", read_hosts, hosts), capture_chatgpt=capture_chatgpt, traces=traces)
 
 
 def _refuse_dangerous(options: Any, providers: Sequence[Provider]) -> None:

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from math import ceil
 
 from understudy.pool.choose import Exhausted
-from understudy.wire.reply import Reply, openai_error
+from understudy.wire.reply import Reply, header, openai_error
 from understudy.wire.text import safe_text
 
 TYPE = "understudy_error"
 NO_ACCOUNT = "understudy_no_account"
 ADD_ACCOUNT = "understudy login"
 """The command that gives an empty pool its first account."""
+LONGEST_PAUSE = 60
+"""Seconds that a person may be left without a word."""
 DETAILS = "Details: understudy status"
 PINNED = "Only the pinned account may serve; free it with: understudy accounts unpin"
 BY_OPTION = "Only the account that the option codex_account names may serve."
@@ -90,6 +93,14 @@ def _usage_limit(message: str, exhausted: Exhausted, now: float) -> Reply:
         error |= {"resets_at": ceil(exhausted.resets_at), "resets_in_seconds": seconds}
         headers.append(("retry-after", str(seconds)))
     return Reply(429, tuple(headers), json.dumps({"error": error}).encode())
+
+
+def without_long_pause(reply: Reply) -> Reply:
+    """For a host that sleeps through Retry-After, whatever it says, and shows nothing meanwhile: OpenCode does."""
+    pause = header(reply.headers, "retry-after") or "0"
+    if int(pause) <= LONGEST_PAUSE:
+        return reply
+    return replace(reply, headers=tuple(field for field in reply.headers if field[0] != "retry-after"))
 
 
 def broken_off(how: str) -> Reply:

@@ -6,9 +6,11 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.flow import Error
 
+from understudy.pool.account import Account
 from understudy.pool.strategies import By
-from understudy.proxy.turn import Sent, Turn
+from understudy.proxy.turn import Attempt, Sent, Turn, Wait
 from understudy.wire.outcome import Kind, Outcome
+from understudy.wire.reply import Reply
 from understudy.wire.text import clock_time
 from understudy.wire.usage import Usage
 
@@ -80,6 +82,17 @@ def reason(outcome: Outcome, now: float) -> str:
     if outcome.kind is Kind.USAGE_LIMIT and outcome.resets_at is not None:
         return f"{outcome.reason} until {clock_time(outcome.resets_at, now)}"
     return outcome.reason
+
+
+def in_words(decided: Attempt | Wait | Reply | None, account: Account) -> str:
+    """What follows an attempt, for its line."""
+    if isinstance(decided, Wait):
+        return "waiting for a limit to end"
+    if not isinstance(decided, Attempt):
+        return "nobody is left to ask"
+    if decided.account.id != account.id:
+        return f"replaced by {decided.choice}"
+    return f"tried again after {decided.delay:.1f} s" if decided.delay else "tried again"
 
 
 def failed_line(turn: Turn, sent: Sent, then: str, now: float) -> Line:

@@ -111,7 +111,7 @@ def previous():
 
 
 def connect():
-    """By the asynchronous client: the other has two threads on one TLS connection, and hangs once in a thousand times."""
+    """By the asynchronous client: the other has two threads on one TLS connection, and may hang."""
     with asyncio.Runner() as runner:
         connection = runner.run(AsyncOpenAI().responses.connect().enter())
 
