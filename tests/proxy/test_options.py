@@ -48,11 +48,13 @@ def settings(**values: object) -> Settings:
 def test_without_any_the_real_services_are_meant() -> None:
     found = settings()
     assert (found.backend.scheme, found.backend.authority) == ("https", "chatgpt.com")
-    assert found.backend.responses_path == "/backend-api/codex/responses"
+    assert found.backend.target(found.backend.rules) == "/backend-api/codex/responses"
     assert found.issuer == "https://auth.openai.com"
     assert found.scope.hosts == {"api.openai.com"}
     assert (found.record, found.hold, found.stall_timeout, found.wait) == (1024 * 1024, 5, 120, 0)
-    assert found.platform.responses_path == "/v1/responses" and found.platform.authority == "api.openai.com"
+    assert (
+        found.platform.target(found.platform.rules) == "/v1/responses" and found.platform.authority == "api.openai.com"
+    )
     assert found.rules == Rules(Strategy.STICKY, None, Isolation.OFF, soft_quota=5, overflow=False, overflow_limit=50)
     assert not found.passthrough
 
@@ -81,7 +83,7 @@ def test_what_the_user_says_about_choosing_is_one_value() -> None:
 )
 def test_a_backend_is_an_origin_and_a_path(url: str, authority: str, path: str) -> None:
     backend = settings(codex_backend=url).backend
-    assert (backend.authority, backend.responses_path) == (authority, path)
+    assert (backend.authority, backend.target(backend.rules)) == (authority, path)
 
 
 @pytest.mark.parametrize("option", ["codex_backend", "codex_issuer"])

@@ -40,7 +40,10 @@ async def test_a_token_does_not_go_to_another_provider(home: Path, tmp_path: Pat
     turn, attempt = await prepared(home, lane)
     _, elsewhere = await prepared(tmp_path / "elsewhere", other)
     swapped = replace(elsewhere, choice=attempt.choice, token=attempt.token)
-    turn.flow.request.host, turn.flow.request.path = swapped.provider.host, swapped.provider.responses_path
+    turn.flow.request.host, turn.flow.request.path = (
+        swapped.provider.host,
+        swapped.provider.target(swapped.provider.rules),
+    )
     with pytest.raises(SealRefused, match="another provider"):
         swapped.seal(turn.flow.request, connection_to(swapped))
 

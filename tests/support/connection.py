@@ -44,7 +44,9 @@ class Clock:
 
 def attempt(delay: float = 0.0) -> Attempt:
     """A call to the backend."""
-    return Attempt(Choice(account("ada"), By.ORDER), BACKEND, BACKEND.responses_path, (), Secret("token"), b"{}", delay)
+    return Attempt(
+        Choice(account("ada"), By.ORDER), BACKEND, BACKEND.target(BACKEND.rules), (), Secret("token"), b"{}", delay
+    )
 
 
 def make_context() -> context.Context:

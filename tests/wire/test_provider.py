@@ -50,8 +50,8 @@ def test_an_address_is_of_the_provider_that_it_was_given_for() -> None:
         read_provider("https://chatgpt.com/backend-api/codex"),
         read_platform("https://api.openai.com/v1/"),
     )
-    assert (codex.rules, codex.responses_path) == (CODEX, "/backend-api/codex/responses")
-    assert (platform.rules, platform.responses_path) == (PLATFORM, "/v1/responses")
+    assert (codex.rules, codex.target(codex.rules)) == (CODEX, "/backend-api/codex/responses")
+    assert (platform.rules, platform.target(platform.rules)) == (PLATFORM, "/v1/responses")
     assert read_platform("http://127.0.0.1:8787/v1").authority == "127.0.0.1:8787"
 
 
@@ -63,4 +63,4 @@ def test_the_host_field_leaves_out_the_usual_port() -> None:
     assert read_provider("https://chatgpt.com/x").authority == "chatgpt.com"
     assert read_provider("http://127.0.0.1:8787").authority == "127.0.0.1:8787"
     assert read_provider("http://[::1]:8787").authority == "[::1]:8787"
-    assert read_provider("https://chatgpt.com/x").responses_path == "/x/responses"
+    assert read_provider("https://chatgpt.com/x").target(CODEX) == "/x/responses"

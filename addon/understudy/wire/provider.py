@@ -186,11 +186,6 @@ class Provider:
             return self.rules
         return CODEX_COMPACT if self.rules.account_fields else PLATFORM_COMPACT
 
-    @property
-    def responses_path(self) -> str:
-        """The request target of the Responses endpoint."""
-        return self.target(self.rules)
-
     def target(self, rules: Rules) -> str:
         """The request target of an endpoint."""
         return f"{self.path}{rules.path}"
