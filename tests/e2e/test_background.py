@@ -220,3 +220,19 @@ def test_a_script_that_changes_loses_nothing_that_is_kept_or_in_the_making(stage
                 assert call(theatre, "POST", "/responses", asked).status_code == 200
             theatre.close()
     assert json.dumps(BEGIN["input"]).encode() in sandbox.journal.responses()[-1].content
+
+
+def test_it_is_refused_where_it_is_not_to_be_stored(theatre: Theatre) -> None:
+    theatre.cast(work={"do": "answer"})
+    refused = call(theatre, "POST", "/responses", {**BEGIN, "store": False})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "store")
+    assert theatre.asked == []
+
+
+def test_what_is_refused_here_and_asked_of_nobody_is_told_in_our_words(theatre: Theatre) -> None:
+    theatre.cast(work=LIMIT)
+    assert theatre.ask().status == 429
+    error = ended(theatre, begun(theatre))["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "usage_limit_reached" and "work: usage limit" in str(error["message"])
+    assert theatre.asked == ["work"]

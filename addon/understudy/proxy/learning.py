@@ -61,7 +61,7 @@ class Learner:
             self._memory.breaker.succeeded(account_id)
         # What is paid for by the request is nobody's home.
         if turn.request is not None and sent.attempt.account.lane is Lane.CODEX:
-            self._memory.affinity.bind(turn.request.thread, self._home_of(turn, account_id, now), now)
+            self._memory.sessions(turn.request).bind(turn.request.thread, self._home_of(turn, account_id, now), now)
 
     def finished(self, turn: Turn) -> None:
         """The request has ended, whatever way."""
@@ -90,7 +90,8 @@ class Learner:
         usage = read_usage(turn.relay.terminal_event) if turn.relay.terminal_event else None
         if usage is not None:
             turn.usage = usage
-            turn.move_cost = self._memory.affinity.charge(turn.request.session, account_id, usage, now)
+            sessions = self._memory.sessions(turn.request)
+            turn.move_cost = sessions.charge(turn.request.session, account_id, usage, now)
 
     def _home_of(self, turn: Turn, account_id: str, now: float) -> str:
         """The account that the session belongs to from now on. One that only passed by another returns, to a cache that
@@ -149,7 +150,8 @@ class Learner:
         after = self._roster.known(account_id)
         if before and after and before.health is not after.health:
             tell_dead(after, self._roster.accounts())
-            self._memory.affinity.forget_account(account_id)
+            for sessions in (self._memory.affinity, self._memory.unnamed):
+                sessions.forget_account(account_id)
 
     def _change(self, account_id: str, change: Change) -> None:
         """Nothing is written where nothing changes."""

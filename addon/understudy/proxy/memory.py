@@ -15,6 +15,7 @@ from understudy.pool.strategies import Course
 from understudy.pool.vitals import FRESH, Vitals
 from understudy.proxy.roster import Roster
 from understudy.proxy.turn import Turn
+from understudy.wire.request import HostRequest
 
 
 class Memory:
@@ -23,6 +24,8 @@ class Memory:
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
         self.affinity = Affinity()
+        self.unnamed = Affinity()
+        """Of sessions that no host names: this process's own, so that they never crowd out those that are named."""
         self.turn_states = Affinity()
         self.breaker = Breaker()
         self.budget = RetryBudget()
@@ -49,11 +52,15 @@ class Memory:
             frozenset(self.apart.get(account.id, ())),
         )
 
+    def sessions(self, request: HostRequest) -> Affinity:
+        """Where the session of a request is remembered."""
+        return self.affinity if request.named else self.unnamed
+
     def recognise(self, turn: Turn, pool: Pool, now: float) -> None:
         """Finds out whose session a request is of. `now`: epoch seconds."""
         request = turn.request
         assert request is not None
-        bindings = self.affinity.at(pool.affinity_generation)
+        bindings = self.sessions(request).at(pool.affinity_generation)
         turn.bound = bindings.account(request.session, now)
         turn.owner = bindings.owner(request.session)
         answered = bindings.ledger(request.session).last

@@ -152,6 +152,12 @@ def nothing_kept(param: str) -> Reply:
     return openai_error(400, message, type="invalid_request_error", code="unsupported_parameter", param=param)
 
 
+def background_is_stored() -> Reply:
+    """An answer that nobody waits for has to be kept until it is asked for."""
+    message = "Background mode requires 'store' to be true: the answer has to be kept until it is asked for."
+    return openai_error(400, message, type="invalid_request_error", code="unsupported_parameter", param="store")
+
+
 def too_many_jobs(most: int) -> Reply:
     """Nobody can have meant to begin so many."""
     message = f"{most} answers are being made in the background already. Wait for one of them, or cancel it."

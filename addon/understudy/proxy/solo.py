@@ -56,7 +56,7 @@ class Solo:
         self._listener = listener
         handler: Any = clientplayback.ReplayHandler(flow, ctx.options)
         client = handler.layer.context.client
-        handler.layer.connections[client] = _Ear(flow, handler.layer.context.fork(), listener)
+        handler.layer.connections[client] = self._ear = _Ear(flow, handler.layer.context.fork(), listener)
         self._handler, self._client = handler, client
 
     async def run(self) -> None:
@@ -64,6 +64,10 @@ class Solo:
         try:
             await self._handler.replay()
         finally:
+            if not self._ear.heard and (whole := self.flow.response) is not None:
+                # An answer in one piece goes out behind the hook that ends the handler.
+                self._listener.head(whole.status_code, fields(whole.headers))
+                self._listener.data(whole.raw_content or b"")
             self._listener.end()
 
     async def cancel(self) -> None:
@@ -80,10 +84,12 @@ class _Ear(clientplayback.MockServer):
     def __init__(self, flow: http.HTTPFlow, context: Any, listener: Listener) -> None:
         super().__init__(flow, context)
         self._listener = listener
+        self.heard = False
 
     def _handle_event(self, event: events.Event) -> Steps:
         match event:
             case ResponseHeaders():
+                self.heard = True
                 self._listener.head(event.response.status_code, fields(event.response.headers))
             case ResponseData():
                 self._listener.data(event.data)

@@ -148,7 +148,7 @@ _PARAMETERS: Mapping[str, str] = {
     "store": "Kept in `codex_history`, unless false; the backend keeps nothing.",
     "previous_response_id": f"{_KEPT} 400 `previous_response_not_found` where it is not there.",
     "conversation": f"{_KEPT} What is asked and answered is added to it, unless `store` is false.",
-    "background": "Carried out by this process; 400 where `codex_history` is off.",
+    "background": "Carried out by this process; 400 where `codex_history` is off, or `store` is false.",
     "background_options": "It begins at once.",
     "include": "Beside what is always asked for; see the table of it.",
     "tools": "See the table of tools.",

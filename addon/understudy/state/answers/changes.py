@@ -96,12 +96,14 @@ def write(conversation: Conversation) -> Change:
 def append(conversation_id: str, items: Sequence[Listed], now: float) -> Change:
     """Puts items at a conversation's end, unless it is gone by then."""
     first = time.time_ns()  # So that what several processes put there is in one order.
-    rows = tuple((conversation_id, first + at, 0, item.id, None, item.text) for at, item in enumerate(items))
+    rows = tuple(
+        (conversation_id, first + at, 0, item.id, None, item.text, conversation_id) for at, item in enumerate(items)
+    )
     return Change(
         (
             (
-                "INSERT OR IGNORE INTO items SELECT ?1, ?2, ?3, ?4, ?5, ?6"
-                " WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?1)",
+                "INSERT OR IGNORE INTO items SELECT ?, ?, ?, ?, ?, ?"
+                " WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
                 rows,
             ),
             *touch((conversation_id,), now).statements,
