@@ -46,6 +46,8 @@ def test_a_host_waits_where_nobody_else_can_serve(theatres: TheatreFactory) -> N
 def test_a_host_is_served_by_another_account_while_the_pool_cannot_be_written(theatres: TheatreFactory) -> None:
     theatre = theatres(specs={"over": {"first_life": -5.0}})
     theatre.cast(over={"do": "answer"}, work={"do": "answer"})
+    # An error that is logged before mitmproxy has started in full ends it.
+    assert theatre.ask(b"[]").status == 400
     lock = theatre.store.home / ".accounts.json.lock"
     lock.unlink(missing_ok=True)
     lock.mkdir()
