@@ -33,6 +33,13 @@ ARGUMENTS = (
 LIMIT = 30.0
 
 
+_CHANGED = "navigated or closed"
+
+
+class PageChanged(Exception):
+    """The page has gone to another one while it was asked something."""
+
+
 class Page:
     """The page. `complaints`: what its console said; `requests`: the URLs that it asked for."""
 
@@ -59,10 +66,16 @@ class Page:
     async def wait_for(self, script: str) -> None:
         """Waits until an expression is true in the page. Raises TimeoutError."""
         until = time.monotonic() + LIMIT
-        while await self.run(script) is not True:
+        while not await self._is_so(script):
             if time.monotonic() > until:
                 raise TimeoutError(f"{script} is not so in: {await self.text()}")
             await asyncio.sleep(0.05)
+
+    async def _is_so(self, script: str) -> bool:
+        try:
+            return await self.run(script) is True
+        except PageChanged:
+            return False
 
     async def text(self) -> str:
         """What the user reads."""
@@ -81,6 +94,8 @@ class Page:
             assert message is not None, "Chromium has ended"
             told = json.loads(message)
             if told.get("id") == self._count:
+                if _CHANGED in str(told.get("error")):
+                    raise PageChanged
                 assert "error" not in told, told
                 result: dict[str, dict[str, object]] = told["result"]
                 return result
