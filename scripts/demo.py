@@ -59,11 +59,11 @@ NEXT = """\
   .venv/bin/understudy login
   .venv/bin/mitmdump -s addon/codex.py
 
-and, in the terminal of any program that speaks to api.openai.com/v1/responses:
+and, in the terminal of any program that speaks to api.openai.com:
 
   export HTTPS_PROXY=http://127.0.0.1:8080
   export SSL_CERT_FILE=~/.mitmproxy/mitmproxy-ca-cert.pem    # Node and Bun: NODE_EXTRA_CA_CERTS
-  export OPENAI_API_KEY=unused                               # programs want one; it is never sent anywhere"""
+  export OPENAI_API_KEY=sk-understudy-placeholder            # programs want one; this one is never sent anywhere"""
 
 
 def base_environment() -> dict[str, str]:

@@ -20,8 +20,6 @@ from understudy.wire.request import decoded
 from understudy.wire.sse import Event
 from understudy.wire.stored import restore
 
-_LOCAL = frozenset({Op.MODELS, Op.MODEL, Op.TRACES, Op.USAGE, Op.INPUT_TOKENS})
-
 
 class Front:
     """`serving`: the accounts that may serve, by what is asked. `retell`: how an event of the quota is told."""
@@ -63,7 +61,7 @@ class Front:
         if op is Op.CONNECT:
             return self._upgrade(headers)
         body = decoded(headers, turn.flow.request.raw_content or b"")
-        if op in _LOCAL:
+        if self._local.knows(op):
             body = restore(body, self.archive.recall(turn)).body if op is Op.INPUT_TOKENS else body
             return await self._local.answer(turn.endpoint, headers, body, self._serving(op), time.time())
         if (found := await self._jobs.answer(turn.endpoint)) is not None:

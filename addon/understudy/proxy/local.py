@@ -58,6 +58,10 @@ class LocalAnswers:
             Op.USAGE: self._usage_of,
         }
 
+    def knows(self, op: Op) -> bool:
+        """Whether it is one of those that are answered here."""
+        return op in self._answers
+
     async def answer(
         self, endpoint: Endpoint, headers: Headers, body: bytes, accounts: Sequence[Account], now: float
     ) -> Reply:
