@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +16,7 @@ from understudy.wire.background import BackgroundAnswer
 from understudy.wire.conversations import named, page
 from understudy.wire.endpoints import Endpoint, Op
 from understudy.wire.jsontext import dump_object, members
-from understudy.wire.reply import Reply
+from understudy.wire.reply import Headers, Reply
 from understudy.wire.stored import Restored, as_stored
 
 MOST_RUNNING = 64
@@ -35,8 +36,10 @@ class Job:
     answer: BackgroundAnswer
     restored: Restored | None = field(repr=False)
     """What it is made from. None once the answer is in the archive: then that speaks of it."""
-    solo: Solo | None
-    """None once it has ended: there is a whole flow in it."""
+    keep: Callable[["Job"], None]
+    """Puts the answer into the archive: at its end, before anybody can have heard of that."""
+    solo: Solo | None = None
+    """Who carries it out. None once it has ended: there is a whole flow in it."""
     task: "asyncio.Task[None] | None" = None
     ended_at: float | None = None
     """Monotonic seconds."""
@@ -47,6 +50,21 @@ class Job:
         restored = self.restored
         asked = len(restored.body) + sum(map(len, restored.own or ())) if restored is not None else 0
         return self.answer.size + asked
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The answer begins."""
+        self.answer.head(status, headers)
+
+    def data(self, data: bytes) -> None:
+        """More of it."""
+        told = self.answer.ended
+        self.answer.data(data)
+        if self.answer.ended and not told:
+            self.keep(self)
+
+    def end(self) -> None:
+        """There is no more of it."""
+        self.answer.end()
 
     async def stop(self) -> None:
         """Nobody wants it any more."""
@@ -83,9 +101,9 @@ class Jobs:
         )
         id = f"resp_{uuid.uuid4().hex}"
         answer = BackgroundAnswer(id, request.model, int(time.time()), restate, streams=request.stream)
-        solo = Solo(turn.flow, _body(turn.content), answer)
-        self._jobs[id] = job = Job(answer, restored, solo)
-        job.task = asyncio.get_running_loop().create_task(self._run(job, solo, restored))
+        self._jobs[id] = job = Job(answer, restored, self._keep)
+        job.solo = solo = Solo(turn.flow, _body(turn.content), job)
+        job.task = asyncio.get_running_loop().create_task(self._run(job, solo))
         return Follow(answer) if request.stream else _json(answer.response)
 
     async def answer(self, endpoint: Endpoint) -> Reply | Follow | None:
@@ -110,14 +128,17 @@ class Jobs:
             await job.stop()
         return _deleted(job.answer.id) if endpoint.op is Op.DELETE else _json(job.answer.response)
 
-    async def _run(self, job: Job, solo: Solo, restored: Restored) -> None:
+    async def _run(self, job: Job, solo: Solo) -> None:
         await solo.run()
         job.solo, job.ended_at = None, time.monotonic()
-        whole = job.answer.take()
-        if whole is not None and self.archive.answers is not None and job.answer.id in self._jobs:
-            self.archive.answers.put(stored_of(restored, whole, time.time(), listed=True, background=True))
-            job.restored = None
         self._forget()
+
+    def _keep(self, job: Job) -> None:
+        whole, restored, answers = job.answer.take(), job.restored, self.archive.answers
+        if whole is None or restored is None or answers is None or job.answer.id not in self._jobs:
+            return
+        answers.put(stored_of(restored, whole, time.time(), listed=True, background=True))
+        job.restored = None
 
     async def _followed(self, job: Job | None, endpoint: Endpoint) -> Reply | Follow:
         said = endpoint.parameters.get("starting_after", ["-1"])[-1]
