@@ -1,5 +1,5 @@
 """The mitmproxy script: `mitmdump -s addon/codex.py`. Everything it does is in the package beside it."""
 
-from understudy.proxy.addon import Understudy
+from understudy.entry import addon
 
-addons = [Understudy()]
+addons = [addon()]

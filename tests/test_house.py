@@ -19,10 +19,15 @@ MAY_IMPORT = {
     "oauth": {"oauth", "pool", "wire"},
     "state": {"state", "oauth", "pool", "wire"},
     "proxy": {"proxy", "state", "oauth", "pool", "wire"},
-    "cli": {"cli", "proxy", "sandbox", "state", "oauth", "pool", "wire"},
+    "workstation": {"workstation", "state", "oauth", "pool", "wire"},
+    "doctor": {"doctor", "workstation", "proxy", "state", "oauth", "pool", "wire"},
+    "cli": {"cli", "doctor", "workstation", "proxy", "sandbox", "state", "oauth", "pool", "wire"},
     "sandbox": {"sandbox", "wire"},
+    "script": set(),
 }
-"""The arrows: cli, proxy -> state -> oauth -> pool -> wire. The sandbox stands alone, so that it checks the rest."""
+"""The arrows: cli -> doctor -> workstation, proxy -> state -> oauth -> pool -> wire. The sandbox stands alone, so that
+it checks the rest.
+"""
 
 SHELL_IN_CORE = {Path("oauth/client.py"), Path("oauth/callback.py"), Path("oauth/port_holder.py")}
 """The modules beside the core that speak to the network."""

@@ -12,10 +12,17 @@ import pytest
 from understudy import __version__
 from understudy.cli.accounts import COMMANDS as ACCOUNTS_COMMANDS
 from understudy.cli.main import COMMANDS, main, parser
-from understudy.cli.script import script_path
+from understudy.workstation.installation import script_path
 
+GROUPS: list[list[str]] = [[], ["accounts"], ["ca"], ["transparent"], ["service"], ["config"]]
+"""What is not done by itself, but has commands of its own."""
 HELP_PAGES = [
-    [],
+    *GROUPS,
+    *(["ca", name] for name in ("create", "show", "trust", "untrust", "rotate", "doctor")),
+    *(["transparent", name] for name in ("up", "down", "status")),
+    *(["service", name] for name in ("install", "remove", "status", "logs")),
+    *([name] for name in ("run", "env", "start", "stop", "restart", "doctor", "diag")),
+    ["config", "show"],
     ["login"],
     ["logout"],
     ["status"],
@@ -25,7 +32,6 @@ HELP_PAGES = [
     ["history"],
     ["history", "show"],
     ["history", "clear"],
-    ["accounts"],
     *(["accounts", name.strip("_")] for name in ACCOUNTS_COMMANDS),
     ["accounts", "quarantine", "restore"],
     ["accounts", "quarantine", "clear"],
@@ -60,7 +66,7 @@ def test_every_command_explains_itself_within_a_hundred_columns(
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-@pytest.mark.parametrize("words", [w for w in HELP_PAGES if w not in ([], ["accounts"], ["sandbox"])], ids=" ".join)
+@pytest.mark.parametrize("words", [w for w in HELP_PAGES if w not in (*GROUPS, ["sandbox"])], ids=" ".join)
 def test_every_page_of_help_ends_with_an_example_that_is_the_command(
     words: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +88,12 @@ def test_the_first_page_names_every_command(capsys: pytest.CaptureFixture[str]) 
 def test_wrong_use_is_2_and_says_what_is_wrong(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "usage: understudy" in capsys.readouterr().err
+
+
+def test_a_command_that_is_given_too_much_shows_its_own_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--bogus"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: understudy status") and "unrecognized arguments: --bogus" in said
 
 
 def test_to_load_one_command_makes_the_same_line_as_to_load_all() -> None:

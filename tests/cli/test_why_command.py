@@ -24,6 +24,7 @@ from understudy.pool.pool import Pin, over_accounts
 from understudy.pool.session import Isolation
 from understudy.pool.strategies import Course, Strategy
 from understudy.pool.vitals import Vitals
+from understudy.state import runtime as runtimes
 from understudy.state.accounts import AccountStore
 from understudy.state.affinity import AffinityFile
 from understudy.state.quota import QuotaCache
@@ -396,7 +397,18 @@ def test_options_that_are_given_count_before_those_of_the_proxy(
     told(home, proxies, Telling(Rules(Strategy.STICKY), Course(home_.id, 5.0)))
     said = understudy("why", "--set", "codex_strategy=drain")
     assert "would use work (first to be used up)." in said.words
-    assert "Strategy drain, isolation off; by --set, not by the options of the running proxy (process" in said.words
+    assert "Strategy drain, isolation off; by --set; no proxy for all programs is running." in said.words
+
+
+def test_and_leave_the_others_as_the_proxy_has_them(understudy: Understudy, home: Path, proxies: list[Running]) -> None:
+    fill(home, account("work"), account("home"))
+    listeners = (runtimes.Listener("regular", "127.0.0.1", 8080),)
+    runtime = runtimes.Runtime(1, "mitmdump", "0", "11", 1.0, str(home), listeners, {"codex_isolate": "workspace"})
+    told(home, proxies, Telling(Rules(Strategy.STICKY), Course()))
+    telling = encode(Telling(Rules(Strategy.STICKY), Course()))
+    proxies[0].tell({**telling, runtimes.KEY: runtimes.encode(runtime)})
+    said = understudy("why", "--set", "codex_strategy=drain")
+    assert "Strategy drain, isolation workspace; by --set over the options of the running proxy (process" in said.words
 
 
 def test_the_pool_s_pin_counts_unless_the_proxy_names_an_account(

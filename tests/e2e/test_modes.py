@@ -117,7 +117,7 @@ class TestRegularMode:
             pytest.param(Names(host="evil.test"), id="the Host is another's"),
             pytest.param(Names(host=f"{OPENAI}:8443"), id="the Host has another port"),
             pytest.param(Names(connect="evil.test:443"), id="CONNECT names another"),
-            pytest.param(Names(connect="127.0.0.1:443"), id="CONNECT names an address"),
+            pytest.param(Names(connect="127.0.0.1:443", host="evil.test"), id="CONNECT names an address, Host another"),
             pytest.param(Names(connect="evil.test:443", host="evil.test"), id="only the SNI is ours"),
             pytest.param(Names(connect=f"{OPENAI}.evil.test:443"), id="CONNECT names one below another's"),
         ],

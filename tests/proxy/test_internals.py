@@ -1,11 +1,11 @@
 """What we rely on in mitmproxy beyond its documented interface. A mitmproxy that changes any of it fails here, first.
 
-`INTERNAL` below are the modules where these names are used.
+What can be listed is in `understudy.proxy.internals`, which `understudy doctor` goes through as well. `INTERNAL` below
+are the modules where these names are used.
 """
 
 import ast
 import collections
-import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
@@ -14,18 +14,19 @@ from typing import Any
 
 import pytest
 from mitmproxy import addonmanager, eventsequence, flow, http, options, optmanager
-from mitmproxy.addons import clientplayback, next_layer
-from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.addons import next_layer
+from mitmproxy.connection import Server
 from mitmproxy.hooks import all_hooks
-from mitmproxy.proxy import commands, context, events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as http_layer
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.proxy.server import ConnectionHandler
-from wsproto import extensions
 
+from understudy.proxy import internals
 from understudy.proxy.attempts import AttemptStream, CodexAttemptEndedHook, CodexWaitedHook
 from understudy.proxy.claim import Leave
+from understudy.proxy.internals import Reliance, make_context
 from understudy.proxy.layer import FIRST_ATTEMPT_ID, ReplayingLayer, replaying
 from understudy.proxy.stream import ReplayingStream
 from understudy.proxy.turn import Turns
@@ -34,39 +35,33 @@ from understudy.proxy.waiting import CodexCommittedHook
 PACKAGE = Path(inspect.getfile(AttemptStream)).parents[1]
 
 
-def parameters(function: Callable[..., Any]) -> list[str]:
-    """The names of a function's parameters, without `self`."""
-    return [name for name in inspect.signature(function).parameters if name != "self"]
+@pytest.mark.parametrize("reliance", internals.RELIED_UPON, ids=lambda reliance: reliance.title)
+def test_mitmproxy_has_what_ours_overrides_calls_or_makes(reliance: Reliance) -> None:
+    assert reliance.holds
 
 
-def make_context() -> context.Context:
-    """A connection of a host, before anything was decided about it."""
-    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=1.0)
-    client.state = ConnectionState.OPEN
-    return context.Context(client, options.Options())
+@pytest.mark.parametrize(("function", "text"), internals.SOURCES)
+def test_mitmproxy_s_own_code_does_what_is_relied_upon(function: Callable[..., Any], text: str) -> None:
+    assert text in inspect.getsource(function)
 
 
-@pytest.mark.parametrize(
-    ("method", "expected"),
-    [
-        ("state_wait_for_request_headers", ["event"]),
-        ("state_wait_for_response_headers", ["event"]),
-        ("check_body_size", ["request"]),
-        ("make_server_connection", []),
-        ("handle_protocol_error", ["event"]),
-        ("check_killed", ["emit_error_hook"]),
-        ("send_response", ["already_streamed"]),
-        ("flow_done", []),
-        ("state_done", ["_"]),
-        ("state_errored", ["_"]),
-        ("_handle_event", ["event"]),
-    ],
-)
-def test_the_stream_has_the_methods_that_ours_overrides_or_calls(method: str, expected: list[str]) -> None:
-    function = getattr(HttpStream, method)
-    assert parameters(function) == expected
-    # A state that handles nothing may be a plain function behind `expect`; all others are generators.
-    assert inspect.isgeneratorfunction(inspect.unwrap(function)) or method in ("state_done", "state_errored")
+def test_the_self_test_finds_no_fault() -> None:
+    assert internals.faults() == ()
+
+
+def test_the_self_test_names_a_method_that_has_another_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpStream, "flow_done", lambda self, why: iter(()))
+    assert internals.faults() == ("HttpStream.flow_done is another",)
+
+
+def test_the_self_test_names_a_function_that_works_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(internals, "SOURCES", ((HttpLayer.event_to_child, "this is nowhere in it"),))
+    assert internals.faults() == ("HttpLayer.event_to_child works in another way",)
+
+
+def test_the_self_test_sees_that_our_layer_is_not_put_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(internals, "replaying", lambda top, turns: top)
+    assert internals.faults() == ("our layer does not get into the place of mitmproxy's",)
 
 
 @pytest.mark.parametrize("method", ["state_wait_for_request_headers", "state_wait_for_response_headers"])
@@ -83,52 +78,15 @@ def test_the_stream_s_states_are_what_it_starts_in(method: str) -> None:
         assert bytes(buffer) == b"x"
 
 
-@pytest.mark.parametrize(
-    ("method", "expected"),
-    [
-        ("make_stream", ["stream_id"]),
-        ("event_to_child", ["child", "event"]),
-        ("get_connection", ["event", "reuse"]),
-        ("_handle_event", ["event"]),
-    ],
-)
-def test_the_layer_has_the_methods_that_ours_overrides_or_calls(method: str, expected: list[str]) -> None:
-    function = getattr(HttpLayer, method)
-    assert parameters(function) == expected
-    assert inspect.isgeneratorfunction(function)
-
-
 def test_the_layer_keeps_streams_connections_and_who_waits_in_plain_tables() -> None:
     made = HttpLayer(make_context(), HTTPMode.transparent)
     assert made.streams == {}
     assert isinstance(made.connections, dict)
     assert dict(made.waiting_for_establishment) == {}
-    assert parameters(HttpLayer.__init__) == ["context", "mode"]
     assert made.context.layers == [made]
 
 
-@pytest.mark.parametrize(
-    ("event", "fields"),
-    [
-        (http_layer.RequestHeaders, ["stream_id", "request", "end_stream", "replay_flow"]),
-        (http_layer.RequestData, ["stream_id", "data"]),
-        (http_layer.RequestEndOfMessage, ["stream_id"]),
-        (http_layer.RequestProtocolError, ["stream_id", "message", "code"]),
-        (http_layer.ResponseHeaders, ["stream_id", "response", "end_stream"]),
-        (http_layer.ResponseData, ["stream_id", "data"]),
-        (http_layer.ResponseEndOfMessage, ["stream_id"]),
-        (http_layer.ResponseProtocolError, ["stream_id", "message", "code"]),
-    ],
-)
-def test_events_of_the_protocol_have_their_fields_in_this_order(event: type, fields: list[str]) -> None:
-    assert [field.name for field in dataclasses.fields(event)] == fields
-
-
 def test_commands_are_made_as_we_make_them() -> None:
-    assert parameters(http_layer.DropStream.__init__) == ["stream_id"]
-    assert parameters(http_layer.SendHttp.__init__) == ["event", "connection"]
-    assert parameters(commands.RequestWakeup.__init__) == ["delay"]
-    assert parameters(commands.CloseConnection.__init__)[:1] == ["connection"]
     wanted = http_layer.GetHttpConnection(("127.0.0.1", 1), False, None, "tcp")
     assert wanted.blocking is True
     wakeup = commands.RequestWakeup(1.0)
@@ -162,16 +120,6 @@ def test_a_hook_of_ours_is_called_by_its_class_s_name(hook: type[commands.StartH
 def test_a_wakeup_is_activity_for_the_timer_that_hangs_up_on_hosts() -> None:
     source = inspect.getsource(ConnectionHandler.server_event)
     assert source.index("self.timeout_watchdog.register_activity()") < source.index("self.layer.handle_event(event)")
-    assert "self.server_event(events.Wakeup(request))" in inspect.getsource(ConnectionHandler.wakeup)
-
-
-def test_a_host_s_connection_is_whatever_the_layer_has_in_its_table_for_it() -> None:
-    assert parameters(http_layer.HttpConnection.__init__) == ["context", "conn"]
-    assert parameters(http_layer.ReceiveHttp.__init__) == ["event"]
-    source = inspect.getsource(HttpLayer.event_to_child)
-    assert "conn = self.connections[command.connection]" in source
-    assert "yield from self.make_stream(command.event.stream_id)" in source
-    assert "handler = self.connections[event.connection]" in inspect.getsource(HttpLayer._handle_event)
 
 
 def test_an_http1_connection_keeps_what_comes_behind_a_request_that_is_being_answered() -> None:
@@ -186,23 +134,7 @@ def test_an_http1_connection_keeps_what_comes_behind_a_request_that_is_being_ans
     assert (bytes(server.buf), server.stream_id % 2) == (b"early", 1)
 
 
-def test_a_websocket_s_extension_has_one_place_where_it_changes_what_goes_out() -> None:
-    assert parameters(extensions.PerMessageDeflate.frame_outbound) == ["proto", "opcode", "rsv", "data", "fin"]
-
-
-def test_client_replay_is_a_layer_that_we_can_take_the_place_of() -> None:
-    assert parameters(clientplayback.ReplayHandler.__init__) == ["flow", "options"]
-    recorded = http.HTTPFlow(make_context().client, Server(address=("example.org", 443)))
-    recorded.request = http.Request.make("POST", "https://example.org/")
-    source = inspect.getsource(clientplayback.ReplayHandler.__init__)
-    for relied_upon in ("self.layer = layers.HttpLayer(context, HTTPMode.transparent)", "self.layer.connections["):
-        assert relied_upon in source
-    # `replay.client` looks the class up by this name at every replay.
-    assert "ReplayHandler(" in inspect.getsource(clientplayback.ClientPlayback.playback)
-
-
 def test_the_next_layer_addon_answers_to_its_name_and_leaves_a_decision_alone() -> None:
-    assert parameters(next_layer.NextLayer.next_layer) == ["nextlayer"]
     decided = layer.NextLayer(make_context())
     decided.layer = chosen = HttpLayer(make_context(), HTTPMode.transparent)
     next_layer.NextLayer().next_layer(decided)
@@ -273,7 +205,7 @@ def test_every_name_we_take_from_mitmproxy_is_there(ours: str, module: str, name
     assert hasattr(importlib.import_module(module), name) or importlib.import_module(f"{module}.{name}")
 
 
-INTERNAL = ("attempts", "following", "layer", "socket", "solo", "stream", "timed", "upgrade", "waiting")
+INTERNAL = ("attempts", "following", "internals", "layer", "socket", "solo", "stream", "timed", "upgrade", "waiting")
 
 
 def test_only_the_mitmproxy_side_knows_mitmproxy_s_layers() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +23,23 @@ from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.jobs import Jobs
 from understudy.proxy.memory import Memory
 from understudy.proxy.options import read_offline
+from understudy.proxy.presence import Presence
 from understudy.proxy.roster import Roster
 from understudy.proxy.sharing import Sharing
 from understudy.proxy.turn import Turns
 from understudy.state.accounts import AccountStore
 from understudy.state.quota import QuotaCache
 from understudy.state.running import Running
+from understudy.state.runtime import Runtime
 from understudy.state.telling import Telling, decode, encode
 from understudy.state.tokens import TokenKeeper
+
+
+class Unheard(Presence):
+    """That of a process which is no mitmproxy."""
+
+    def runtime(self) -> Runtime:
+        return Runtime(os.getpid(), "mitmdump", "0", "11", 0.0, "", ())
 
 
 class Process:
@@ -43,7 +53,7 @@ class Process:
         jobs = Jobs(Archive(home, settings))
         keeper = TokenKeeper(store)
         self.dispatcher = Dispatcher(settings, self.roster, keeper, self.memory, jobs, Catalogue(), Random(1))
-        self.sharing = Sharing(home, self.dispatcher, Turns(lambda _: Leave()))
+        self.sharing = Sharing(home, self.dispatcher, Turns(lambda _: Leave()), Unheard(home))
 
 
 class Unreadable(QuotaCache):

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from understudy import __version__
 from understudy.cli.arguments import CannotDo, WrongUse
@@ -14,13 +15,24 @@ from understudy.state.errors import StateError
 # In the order of `--help`.
 COMMANDS = (
     "login",
-    "logout",
-    "accounts",
+    "run",
     "status",
+    "accounts",
+    "logout",
     "limits",
     "forecast",
     "why",
+    "start",
+    "stop",
+    "restart",
+    "env",
+    "ca",
+    "transparent",
+    "service",
     "history",
+    "doctor",
+    "diag",
+    "config",
     "sandbox",
     "script",
     "version",
@@ -29,9 +41,9 @@ COMMANDS = (
 DESCRIPTION = """\
 Your ChatGPT accounts carry out the OpenAI Responses calls of any program.
 
-  understudy login                      add an account
-  mitmdump -s "$(understudy script)"    start the proxy
-  understudy status                     see what is left of each account
+  understudy login              add an account
+  understudy run -- PROGRAM     run a program with your accounts
+  understudy status             see what is left of each account
 """
 
 EPILOG = """\
@@ -42,8 +54,20 @@ files: in $UNDERSTUDY_HOME, by default the platform's folder for your data
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that `argv` (without the program's name) names. Gives the exit code: 0, 1 or 2."""
+    words = sys.argv[1:] if argv is None else argv
     try:
-        words = sys.argv[1:] if argv is None else argv
+        return _main(words)
+    except ModuleNotFoundError:
+        from understudy.needs import trouble
+
+        if (why := trouble()) is None:
+            raise
+        print(f"understudy: {why}", file=sys.stderr)
+        return 1
+
+
+def _main(words: Sequence[str]) -> int:
+    try:
         arguments = parser(words).parse_args(words)
     except SystemExit as exit:  # argparse: after --help (0), or after it has named what is wrong (2)
         return exit.code if isinstance(exit.code, int) else 2
@@ -70,18 +94,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """A command that is given too much says so itself, with its own usage: argparse leaves that to the first of all."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
 def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The command line as far as `words` need it: all commands, or the one that they begin with.
 
     Each command sets `run`, a function of the parsed arguments that gives the exit code.
     """
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="understudy",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"understudy {__version__}")
+    top.add_argument("-V", "--version", action="version", version=f"understudy {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # To load one command is quick, and `understudy status` is to be.
     for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:

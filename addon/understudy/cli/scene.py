@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from understudy.cli.network import read_network
+from understudy.cli.network import followed, read_network
 from understudy.cli.pool import store
 from understudy.pool.affinity import Binding
 from understudy.pool.choose import Choice, Exhausted, Rules, choose
@@ -134,9 +134,12 @@ def _by_options(told: "Telling", arguments: argparse.Namespace) -> "Telling":
 
 
 def _source(running: Sequence["Record"], by_options: bool) -> str:
-    if not running:
-        return "no proxy is running"
-    proxy = f"process {running[-1].pid}{f', one of {len(running)}' if len(running) > 1 else ''}"
-    if by_options:
-        return f"by --set, not by the options of the running proxy ({proxy})"
-    return f"as the running proxy has it ({proxy})"
+    """Whose rules these are; with `--set`, see `read_network`."""
+    if running and not by_options:
+        others = f", one of {len(running)}" if len(running) > 1 else ""
+        return f"as the running proxy has it (process {running[-1].pid}{others})"
+    found = followed()
+    if found.proxy is not None:
+        return f"by --set over the options of the running proxy (process {found.proxy})"
+    said = "by --set; no proxy for all programs is running" if running else "no proxy is running"
+    return f"{said}, options of {found.confdir}/config.yaml" if found.confdir else said

@@ -2,10 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-import understudy
 from understudy.cli.arguments import Commands, add_command
+from understudy.workstation.installation import script_path
 
 
 def add_parser(commands: Commands) -> None:
@@ -22,17 +21,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the path. Exit code 0, or 1 where the installation has no script."""
-    path = script_path(Path(understudy.__file__).parent)
+    path = script_path()
     if path is None:
         print("understudy: the installation has no mitmproxy script; install Understudy again", file=sys.stderr)
         return 1
     print(path)
     return 0
-
-
-def script_path(package: Path) -> Path | None:
-    """The script that belongs to the package in the folder `package`: within it where it was installed from a wheel,
-    beside it in a checkout.
-    """
-    candidates = (package / "script" / "codex.py", package.parent / "codex.py")
-    return next((path for path in candidates if path.is_file()), None)

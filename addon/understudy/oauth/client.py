@@ -48,12 +48,13 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What matters of an answer. The body may hold tokens. `retry_after`, `etag`: the fields as they came, or empty."""
+    """What matters of an answer. The body may hold tokens. The rest: its fields as they came, or empty."""
 
     status: int
     body: bytes = field(repr=False)
     retry_after: str = ""
     etag: str = ""
+    date: str = ""
 
 
 async def send(
@@ -140,5 +141,5 @@ async def _exchange(
             body += chunk
             if len(body) > MAX_ANSWER:
                 raise NoAnswer("the answer is too long")
-        said = answer.headers
-        return Answer(answer.status_code, body, said.get("retry-after", ""), said.get("etag", ""))
+        said = {name: answer.headers.get(name.replace("_", "-"), "") for name in ("retry_after", "etag", "date")}
+        return Answer(answer.status_code, body, **said)

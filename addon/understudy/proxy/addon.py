@@ -18,11 +18,12 @@ from understudy.pool import edits
 from understudy.pool.account import Lane
 from understudy.pool.choose import candidates
 from understudy.pool.pool import Pool
-from understudy.proxy import refusals, views
+from understudy.proxy import internal, refusals, views
 from understudy.proxy.ahead import Ahead
 from understudy.proxy.archive import Archive
 from understudy.proxy.catalogue import Catalogue
 from understudy.proxy.claim import Claim, Leave, Refuse, Verdict
+from understudy.proxy.counting import counted
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.guard import Guard, guard_of
 from understudy.proxy.jobs import Jobs
@@ -31,6 +32,7 @@ from understudy.proxy.memory import Memory
 from understudy.proxy.messages import place_of, response_of, take_credentials
 from understudy.proxy.names import is_keyless
 from understudy.proxy.options import add_options, read_settings, turn_on_needs
+from understudy.proxy.presence import Presence
 from understudy.proxy.roster import Roster, Shown
 from understudy.proxy.sharing import Sharing
 from understudy.proxy.turn import Attempt, Follow, Turn, Upgrade, Wait
@@ -77,7 +79,8 @@ class Understudy:
         catalogue = Catalogue(CatalogueFile(folder))
         self._dispatcher = Dispatcher(settings, roster, keeper, Memory(roster), jobs, catalogue, Random())
         self._guard.turns.new_memory = jobs.archive.new_memory
-        self._sharing = Sharing(folder, self._dispatcher, self._guard.turns)
+        presence = self._guard.presence = self._guard.presence or Presence(folder)
+        self._sharing = Sharing(folder, self._dispatcher, self._guard.turns, presence)
         self._ahead = Ahead(roster, self._store, keeper)
         self._guard.endings.append(self._dispatcher.end)
 
@@ -91,6 +94,8 @@ class Understudy:
     def running(self) -> None:
         """Says what will happen to requests, and which of mitmproxy's options were turned on for it."""
         loop = asyncio.get_running_loop()
+        assert self._guard.presence is not None
+        self._guard.presence.begin(ctx.master.shutdown)
         self._sharing.begin()
         for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh(), self._sharing.keep()):
             self._tasks.append(loop.create_task(work))
@@ -123,6 +128,9 @@ class Understudy:
         if not flow.live:
             return
         with _seam(flow):
+            if internal.concerns(flow):
+                self._answer_ourselves(flow)
+                return
             verdict = self._verdict(flow)
             if isinstance(verdict, Leave):
                 return
@@ -242,6 +250,10 @@ class Understudy:
         except (ValueError, StateError) as error:
             raise CommandError(str(error)) from None
 
+    def _answer_ourselves(self, flow: http.HTTPFlow) -> None:
+        if flow.response is None and flow.error is None and self._guard.presence is not None:
+            flow.response = internal.answer(flow, self._guard.presence)
+
     def _verdict(self, flow: http.HTTPFlow) -> Verdict:
         seated = self._guard.turns.seated(flow)
         if isinstance(seated, Leave | Claim):
@@ -288,6 +300,8 @@ class Understudy:
         committed = bool(turn.sent) and turn.sent[-1].committed_at is not None
         whole = turn.broken is None and not turn.failed_as
         served = error is None and whole and (committed or turn.answered) and status is not None and status < 400
+        if (presence := self._guard.presence) is not None:
+            presence.tally = counted(presence.tally, turn, served=served, left=error is not None)
         shown = views.FAILED if turn.sent and not turn.given_up else views.REFUSED
         marker = views.SERVED if served else shown
         views.mark(flow, line, turn.relay_options.stream, marker)

@@ -6,7 +6,9 @@ package; no script reload removes it.
 """
 
 import asyncio
+import ipaddress
 import logging
+import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -15,17 +17,20 @@ from mitmproxy.connection import Client
 from mitmproxy.exceptions import OptionsError
 from mitmproxy.master import Master
 from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import ClientHelloData
 
-from understudy.proxy import refusals
+from understudy.proxy import internal, refusals
 from understudy.proxy.claim import Claim, Leave, Refuse, Scope, Verdict, judge
 from understudy.proxy.jobs import Jobs
 from understudy.proxy.layer import teach_client_replay
 from understudy.proxy.messages import response_of, take_credentials, with_headers
 from understudy.proxy.names import is_local, names_of
 from understudy.proxy.options import DEFAULT_SCOPE, chosen_by_user, read_scope
+from understudy.proxy.presence import Presence
 from understudy.proxy.turn import PLACEHOLDER, Attempt, Follow, Turns, Upgrade, Wait
 from understudy.wire.endpoints import prepared_endpoint
+from understudy.wire.reserved import is_meant
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +49,16 @@ class Guard:
         self.turns = Turns(self.verdict)
         self.jobs: Jobs | None = None
         """The answers that are kept or in the making, once the script has been loaded: they survive its reloads."""
+        self.presence: Presence | None = None
+        """What this process tells of itself, once the script has been loaded."""
         self._open_to_others = chosen_by_user(ctx.options, "listen_host")
         self.endings: list[Callable[[], Awaitable[None]]] = []
         """What is left to do when the last answer has ended; of every addon that was ever loaded."""
 
     def verdict(self, flow: http.HTTPFlow) -> Verdict:
         """Whether a flow is for us to carry out or refuse: by its names, or by a placeholder in it."""
+        if internal.concerns(flow):
+            return Refuse(internal.refusal())
         if not flow.request.headers.get("authorization", "").startswith(PLACEHOLDER):
             return judge(names_of(flow), self._scope())
         if flow.is_replay == "request":
@@ -75,14 +84,29 @@ class Guard:
             logger.warning("understudy: refused a connection from %s; set listen_host or proxyauth", client.peername[0])
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
-        """Leaves TLS to other hosts closed, whether the script is loaded or not."""
-        address = data.context.server.address
-        open_all = getattr(ctx.options, "codex_decrypt_all", False)
-        if open_all or address is None or isinstance(data.context.client.proxy_mode, ReverseMode):
+        """Leaves TLS to other hosts closed, whether the script is loaded or not. Ours are called by their names."""
+        server = data.context.server
+        if server.address is None or isinstance(data.context.client.proxy_mode, ReverseMode):
             return
-        names = {(name or "").lower().removesuffix(".") for name in (address[0], data.client_hello.sni)}
-        if not names & self._scope().all:
-            data.ignore_connection = True
+        called, named = ((name or "").lower().removesuffix(".") for name in (server.address[0], data.client_hello.sni))
+        ours = self._scope().all
+        if not {called, named} & ours:
+            if not getattr(ctx.options, "codex_decrypt_all", False):
+                data.ignore_connection = True
+        elif named in ours and _is_address(called) and not server.connected:
+            # The certificate would name the address as well, for which our own authority cannot sign. What is left
+            # alone then goes where the name leads: the program has taken the address from there, and asks for the name.
+            server.address = (named, server.address[1])
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """There is no way into ourselves."""
+        if is_meant(flow.request.host):
+            flow.response = response_of(internal.refusal())
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Nothing that is addressed to ourselves goes upstream, whatever it is."""
+        if data.server.address is not None and is_meant(data.server.address[0]):
+            data.server.error = "it is the proxy itself"
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Arms the refusal where nobody claimed. What is claimed has its body read whole, whoever wants it streamed."""
@@ -105,13 +129,22 @@ class Guard:
     async def done(self) -> None:
         """The proxy stops: no new connections, and the answers that are running may run to their end."""
         ctx.options.update(server=False)
+        hurried = _when_told_again()
+        if self.presence is not None:
+            await self.presence.closes()
         if len(self.turns):
-            logger.info("understudy: waiting for %d running answers, %.0f s at most", len(self.turns), DRAIN)
+            logger.info(
+                "understudy: waiting for %d running answers, %.0f s at most; the same signal again cuts them off",
+                len(self.turns),
+                DRAIN,
+            )
         until = time.monotonic() + DRAIN
-        while len(self.turns) and time.monotonic() < until:
+        while len(self.turns) and time.monotonic() < until and not hurried.is_set():
             await asyncio.sleep(0.05)
         for ending in self.endings:
             await ending()
+        if self.presence is not None:
+            self.presence.end()
 
     def _scope(self) -> Scope:
         """Whose requests are ours, also where the options do not exist yet, or are wrong."""
@@ -136,6 +169,25 @@ class Guard:
             flow.response = self.refusal()
         except BaseException:
             flow.kill()
+
+
+def _when_told_again() -> asyncio.Event:
+    """Set once the process is told to stop another time."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told.set)
+    except (NotImplementedError, RuntimeError, ValueError):
+        pass  # Windows has none, and only the main thread may do this.
+    return told
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def guard_of(master: Master) -> Guard:

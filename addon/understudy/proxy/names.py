@@ -1,5 +1,7 @@
 """Reads from a mitmproxy flow everything that says where its request goes."""
 
+import socket
+
 from mitmproxy import http
 from mitmproxy.connection import Client
 from mitmproxy.proxy import mode_specs
@@ -58,9 +60,20 @@ def _way(mode: mode_specs.ProxyMode) -> Way:
 
 
 def is_local(client: Client) -> bool:
-    """Whether the client runs on this machine: on loopback, or, redirected, under the machine's own address."""
-    peer, own = client.peername, client.sockname
+    """Whether the client runs on this machine: on loopback or, redirected, under an address of the machine's own."""
+    peer = client.peername
     if not peer:
         return False
     host = peer[0].removeprefix("::ffff:")
-    return is_loopback(host) or bool(own and own[0] == peer[0])
+    return is_loopback(host) or _is_own(host)
+
+
+def _is_own(address: str) -> bool:
+    """Whether this is an address of this machine, which no other can answer at: one can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            tried.bind((address, 0))
+    except OSError:
+        return False
+    return True

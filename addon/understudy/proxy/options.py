@@ -1,6 +1,7 @@
 """The `codex_*` options: what they mean, and their values, checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -173,13 +174,17 @@ class Settings:
     """How requests of our own go: through the proxy that upstream mode goes through, trusting what mitmproxy trusts."""
 
 
+_OF_MITMPROXY = ("mode", "ssl_verify_upstream_trusted_ca")
+"""Those of mitmproxy's own options that ours go by."""
+
+
 def add_options(loader: Loader) -> None:
     """Registers all options with mitmproxy. Raises OptionsError where the user gave one a value of another type."""
     for option in OPTIONS:
         loader.add_option(option.name, option.type, option.default, option.help, CHOICES.get(option.name))
         try:
             loader.master.options.process_deferred()
-        except exceptions.OptionsError as error:
+        except (exceptions.OptionsError, TypeError) as error:
             raise exceptions.OptionsError(f"{option.name}: {error}") from None
     _refuse_unknown(loader.master.options)
 
@@ -191,22 +196,51 @@ def _refuse_unknown(options: optmanager.OptManager) -> None:
             raise exceptions.OptionsError(f"there is no option {name} (there are: {', '.join(known)})")
 
 
-def read_offline(settings: Sequence[str], confdir: str = CONF_DIR) -> Settings:
-    """The values that a proxy would have, started now with `--set` for each of `settings`. Raises OptionsError."""
-    offline = Options()
+def read_offline(
+    settings: Sequence[str], confdir: str = CONF_DIR, told: Mapping[str, object] | None = None
+) -> Settings:
+    """The values that a proxy would have, started now with `--set` for each of `settings`. Raises OptionsError.
+
+    `told`: what a running proxy tells of its own, see `told_options`; they count before those of its file.
+    """
+    offline, file = Options(), Path(confdir, "config.yaml")
     # A user's file may set options of other addons; what is ours is taken from it once it is known.
-    optmanager.load_paths(offline, str(Path(confdir, "config.yaml")))
+    with _readable(file):
+        optmanager.load_paths(offline, str(file))
+    known = (*(option.name for option in OPTIONS), *_OF_MITMPROXY)
+    offline.update_defer(**{name: told[name] for name in known if told and told.get(name) is not None})
     offline.set(*settings, defer=True)
     for option in OPTIONS:
         offline.add_option(option.name, option.type, option.default, option.help)
     # It belongs to an addon of mitmproxy's.
     offline.add_option("upstream_auth", str | None, None, "")
-    offline.process_deferred()
+    with _readable(file):
+        offline.process_deferred()
     _refuse_unknown(offline)
     for name in (setting.partition("=")[0] for setting in settings):
         if name in offline.deferred:
             raise exceptions.OptionsError(f"the commands know no option {name}")
     return read_settings(offline)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """mitmproxy takes for granted that a file has options, each with a value of its type."""
+    try:
+        yield
+    except (TypeError, AttributeError) as error:
+        raise exceptions.OptionsError(f"{file}: {error}") from None
+
+
+def told_options(options: Any) -> dict[str, object]:
+    """The options that `read_settings` reads, as plain values, for the commands; none that is secret. None: unset."""
+    plain = {name: getattr(options, name) for name in (*(option.name for option in OPTIONS), *_OF_MITMPROXY)}
+    if not chosen_by_user(options, "codex_keyring"):
+        plain["codex_keyring"] = None
+    return {
+        name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for name, value in plain.items()
+    }
 
 
 def read_settings(options: Any) -> Settings:

@@ -11,13 +11,14 @@ from pathlib import Path
 from understudy.pool.ledger import by_account
 from understudy.proxy.dispatch import Dispatcher
 from understudy.proxy.messages import place_of
+from understudy.proxy.presence import Presence
 from understudy.proxy.roster import Shown
 from understudy.proxy.turn import Turns
 from understudy.state import telling
 from understudy.state.affinity import AffinityFile
 from understudy.state.board import session_line
 from understudy.state.quota import MOST_SESSIONS
-from understudy.state.running import Running
+from understudy.state.runtime import Runtime
 from understudy.state.telling import Telling
 
 logger = logging.getLogger(__name__)
@@ -27,13 +28,13 @@ EVERY = 1.0
 
 
 class Sharing:
-    """One for the life of the addon. `turns`: what is running here."""
+    """One for the life of the addon. `turns`: what is running here. `presence`: how others hear of it."""
 
-    def __init__(self, home: Path, dispatcher: Dispatcher, turns: Turns) -> None:
+    def __init__(self, home: Path, dispatcher: Dispatcher, turns: Turns, presence: Presence) -> None:
         self._dispatcher = dispatcher
         self._turns = turns
         self._affinity = AffinityFile(home)
-        self._running = Running(home)
+        self._presence = presence
         self._trouble = ""
         """Where it went wrong the last time."""
 
@@ -48,7 +49,7 @@ class Sharing:
         memory = self._dispatcher.memory
         while True:
             with self._told():
-                others = await asyncio.to_thread(self._round, self._telling())
+                others = await asyncio.to_thread(self._round, self._telling(), self._presence.runtime())
                 memory.claims = sum((Counter(other.claims) for other in others), Counter())
                 memory.probing_elsewhere = frozenset().union(*(other.probing for other in others))
                 self._dispatcher.roster.show(self._shown())
@@ -58,7 +59,7 @@ class Sharing:
         """The last round: what was remembered here is not lost, and nothing runs here any more. Blocking file work."""
         with self._told():
             self._merge(everything=True)
-        self._running.end()
+            self._presence.tell(self._presence.runtime())
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -98,12 +99,12 @@ class Sharing:
             history=settings.history.value,
         )
 
-    def _round(self, told: Telling) -> tuple[Telling, ...]:
+    def _round(self, told: Telling, runtime: Runtime) -> tuple[Telling, ...]:
         """Gives what the others tell."""
         self._dispatcher.roster.take_in()
         self._merge()
-        self._running.tell(telling.encode(told))
-        decoded = (telling.decode(record.told) for record in self._running.others())
+        self._presence.tell(runtime, telling.encode(told))
+        decoded = (telling.decode(record.told) for record in self._presence.others())
         return tuple(other for other in decoded if other is not None)
 
     def _merge(self, *, everything: bool = False) -> None:
