@@ -1,4 +1,4 @@
-"""The demo: a loopback ChatGPT, mitmdump with the addon, and an unmodified program on the OpenAI Python SDK.
+"""The demo: a loopback ChatGPT, and an unmodified program on the OpenAI Python SDK that `understudy run` runs.
 
 Everything it writes is in a temporary folder, and everything it starts ends with it.
 """
@@ -9,11 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mitmproxy.http import HTTPFlow
 from mitmproxy.io import FlowReader
@@ -24,8 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PROGRAM = Path("scripts/programs/ask.py")
 PROGRAM_PYTHON = ROOT / ".venv-programs" / "bin" / "python"
-LISTENING = re.compile(r"listening at \S*?:(\d+)\.")
-START_LIMIT = 30.0
 
 
 def main() -> int:
@@ -39,9 +33,8 @@ def main() -> int:
             path.write_text(sandbox.auth_json(label))
             run(["understudy", "accounts", "import", str(path), "--label", label], environment, quiet=True)
         run(["understudy", "accounts", "list"], environment)
-        with proxy(folder, sandbox, environment) as port:
-            say("An unmodified program asks; work is at its usage limit, so home takes over inside the same answer")
-            ask(port, folder, environment)
+        say("An unmodified program asks; work is at its usage limit, so home takes over inside the same answer")
+        ask(folder, sandbox, environment)
         say("The attempts")
         attempts(folder / "flows")
         say("understudy status")
@@ -57,13 +50,7 @@ def main() -> int:
 
 NEXT = """\
   .venv/bin/understudy login
-  .venv/bin/mitmdump -s addon/codex.py
-
-and, in the terminal of any program that speaks to api.openai.com:
-
-  export HTTPS_PROXY=http://127.0.0.1:8080
-  export SSL_CERT_FILE=~/.mitmproxy/mitmproxy-ca-cert.pem    # Node and Bun: NODE_EXTRA_CA_CERTS
-  export OPENAI_API_KEY=sk-understudy-placeholder            # programs want one; this one is never sent anywhere"""
+  .venv/bin/understudy run -- opencode    # or any other program that speaks to api.openai.com"""
 
 
 def base_environment() -> dict[str, str]:
@@ -81,52 +68,16 @@ def run(command: list[str], environment: dict[str, str], *, quiet: bool = False)
     subprocess.run(program, env=environment, check=True, stdout=subprocess.DEVNULL if quiet else None)
 
 
-@contextmanager
-def proxy(folder: Path, sandbox: Sandbox, environment: dict[str, str]) -> Iterator[int]:
-    """mitmdump with the addon; gives its port. Its log goes to a file, which is shown if anything fails."""
+def ask(folder: Path, sandbox: Sandbox, environment: dict[str, str]) -> None:
+    """Runs the program through a proxy that leads to the sandbox, and keeps its flows."""
+    print(f"$ understudy run -- python {PROGRAM}\n", flush=True)
     settings = {
-        "confdir": folder / "mitmproxy",
-        "listen_host": "127.0.0.1",
-        "listen_port": 0,
         "codex_backend": sandbox.backend,
         "codex_issuer": sandbox.issuer,
+        "save_stream_file": folder / "flows",
     }
-    command = [str(BIN / "mitmdump"), "-s", str(ROOT / "addon" / "codex.py"), "-w", str(folder / "flows")]
-    for name, value in settings.items():
-        command += ["--set", f"{name}={value}"]
-    log = folder / "mitmdump.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
-        try:
-            yield wait_for_port(process, log)
-        except (RuntimeError, subprocess.SubprocessError):
-            print(log.read_text(), file=sys.stderr)
-            raise
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def wait_for_port(process: "subprocess.Popen[Any]", log: Path) -> int:
-    until = time.monotonic() + START_LIMIT
-    while time.monotonic() < until and process.poll() is None:
-        if found := LISTENING.search(log.read_text()):
-            return int(found[1])
-        time.sleep(0.05)
-    raise RuntimeError("mitmdump did not start")
-
-
-def ask(port: int, folder: Path, environment: dict[str, str]) -> None:
-    """Runs the program with nothing but environment variables set."""
-    told = {
-        "HTTPS_PROXY": f"http://127.0.0.1:{port}",
-        "SSL_CERT_FILE": str(folder / "mitmproxy" / "mitmproxy-ca-cert.pem"),
-        "OPENAI_API_KEY": "unused",
-    }
-    print(
-        f"$ HTTPS_PROXY=http://127.0.0.1:{port} SSL_CERT_FILE=... OPENAI_API_KEY=unused python {PROGRAM}\n", flush=True
-    )
-    subprocess.run([str(PROGRAM_PYTHON), str(ROOT / PROGRAM)], env=environment | told, check=True, timeout=60)
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    run(["understudy", "run", *options, "--", str(PROGRAM_PYTHON), str(ROOT / PROGRAM)], environment)
 
 
 def attempts(dump: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from understudy.sandbox.server import Sandbox
 from understudy.state.runtime import runtimes
+from understudy.workstation import child
 
 
 def options_for(sandbox: Sandbox) -> tuple[str, ...]:
@@ -54,10 +55,14 @@ def is_alive(pid: int) -> bool:
 
 def kill_all(home: Path) -> None:
     """Nothing that was started in `home` runs any more."""
-    for runtime in runtimes(home):
+    pids = {runtime.pid for runtime in runtimes(home)}
+    for pid in pids:
         with suppress(ProcessLookupError):
-            os.kill(runtime.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
     until = time.monotonic() + 10
     while runtimes(home):
         assert time.monotonic() < until
         time.sleep(0.01)
+    for process in child._children:
+        if process.pid in pids or not is_alive(process.pid):
+            process.wait(10)

@@ -94,7 +94,9 @@ def test_it_is_for_exactly_the_hosts_that_it_is_made_for(hosts: frozenset[str]) 
     assert faults(made, hosts, NOW) == ()
 
 
-@pytest.mark.parametrize("hosts", [frozenset[str](), frozenset({"127.0.0.1"}), HOST | {"::1"}], ids=["none", "an address", "one of them"])
+@pytest.mark.parametrize(
+    "hosts", [frozenset[str](), frozenset({"127.0.0.1"}), HOST | {"::1"}], ids=["none", "an address", "one of them"]
+)
 def test_there_is_none_for_no_host_or_for_an_address(hosts: frozenset[str]) -> None:
     with pytest.raises(ValueError, match="host names"):
         new_authority(hosts, NOW)

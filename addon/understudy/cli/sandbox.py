@@ -85,6 +85,7 @@ def write_logins(folder: Path, logins: Mapping[str, str]) -> list[Path]:
 
 def describe(sandbox: "Sandbox", files: list[Path]) -> str:
     """What the user types next."""
+    options = f"--set codex_backend={sandbox.backend} --set codex_issuer={sandbox.issuer}"
     imported = shlex.join(["understudy", "accounts", "import", *map(str, files)])
     return "\n".join(
         [
@@ -93,9 +94,9 @@ def describe(sandbox: "Sandbox", files: list[Path]) -> str:
             "Put its accounts into a pool of their own:",
             "  export UNDERSTUDY_HOME=$(mktemp -d)",
             f"  {imported}" if files else f"  understudy login --set codex_issuer={sandbox.issuer}",
-            "Start the proxy on it:",
-            f'  mitmdump -s "$(understudy script)" --set codex_backend={sandbox.backend} '
-            f"--set codex_issuer={sandbox.issuer}",
+            "Run a program through a proxy that leads to it, or start one for all programs:",
+            f"  understudy run {options} -- PROGRAM",
+            f"  understudy start {options}",
             "See what it received:",
             f"  curl --noproxy '*' {sandbox.origin}/sandbox/journal",
         ]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # what speaks to the network takes longer to load than `--hel
     from understudy.cli.login.server import Kept, Server
 
 NEXT = """
-Next, unless a proxy is running already:
+Next, run a program with it:
 
-  mitmdump -s "$(understudy script)"
+  understudy run -- opencode
 """
 
 
