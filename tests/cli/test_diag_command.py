@@ -16,8 +16,11 @@ from understudy.pool.health import needs_login
 from understudy.pool.tally import Tally
 from understudy.state.accounts import AccountStore
 
-SECRETS = ("zanzibar", "quokka", "s3cret", "tangerine", "marigold", CANARY, "@example.com", "ws-zanzibar")
-"""A label, an e-mail, a password, a note, a name in a path."""
+SECRETS: tuple[str, ...] = (
+    *("zanzibar", "quokka", "s3cret", "tangerine", "marigold", CANARY, "@example.com", "ws-zanzibar"),
+    *("papaya", "cassowary", "203.0.113", "2001:db8", "fe80"),
+)
+"""A label, an e-mail, a password, a note, a name in a path, a name in hosts and paths elsewhere, a label that was."""
 
 
 @pytest.fixture
@@ -81,9 +84,15 @@ def plant(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     (quarantine / "quokka-s3cret.json").write_text('{"accounts": [{"label": "marigold", "tokens": {"access": "tanger')
     clinic.confdir.config.write_text(
         "codex_account: zanzibar\nupstream_auth: quokka:s3cret\nproxyauth: quokka:s3cret\nweb_password: s3cret\n"
-        "mode: ['upstream:http://quokka:s3cret@proxy:1']\ncodex_unknown: s3cret@example.com\n"
-        f"scripts: [{clinic.user_home}/marigold.py]\n"
+        "mode: ['upstream:http://quokka:s3cret@papaya:1', 'reverse:https://papaya.example.net']\n"
+        "codex_unknown: s3cret@example.com\n"
+        f"scripts: [{clinic.user_home}/marigold.py, /home/papaya/secret/papaya.py]\n"
+        "codex_backend: https://papaya-llm.example/codex\nsave_stream_file: /srv/papaya/flows\n"
+        "codex_hosts: papaya.example\n"
     )
+    clinic.confdir.config.with_suffix(".yml").write_text("codex_account: cassowary\n")
+    for name in ("papaya.txt", "papaya"):
+        (clinic.home / name).mkdir()
     logs = clinic.home / "logs"
     logs.mkdir(mode=0o700)
     (logs / "proxy.log").write_text(
@@ -91,12 +100,27 @@ def plant(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
         f"[12:00:00.000] understudy: marigold met sk-{CANARY}-0123456789 at {clinic.user_home}/x\n"
         f"127.0.0.1:1: POST https://api.openai.com/v1/responses tangerine s3cret\n"
         '    {"input": "s3cret"}\n'
+        "understudy: refused a connection from 203.0.113.77, 2001:db8::c0de and fe80::dead:beef\n"
+        "understudy: AIzaPAPAYA1234567890 ghp_PAPAYA0123456789 gAAAApapaya AKIAPAPAYA123456\n"
+        "understudy: cannot read /mnt/papaya/x, /root/papaya/x y.txt nor C:\\Users\\papaya\\x\n"
+        'understudy: "quoted quokka"@papaya.example and https://u:p@sspapaya@papaya/x\n'
+        "HTTP(S) proxy listening at http://papaya-machine:8080\n"
+        "understudy: papaya-machine is not cassowary\n"
+        '  File "/srv/My papaya/x.py", line 3, in f\n'
         "Traceback (most recent call last):\n"
         f'  File "{clinic.user_home}/marigold.py", line 3, in f\n'
         '    raise ValueError("s3cret")\n'
         "ValueError: s3cret\n"
     )
-    for name in ("HTTPS_PROXY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "SSL_CERT_FILE", "NO_PROXY", "NODE_OPTIONS"):
+    for name in (
+        "HTTPS_PROXY",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "SSL_CERT_FILE",
+        "NO_PROXY",
+        "NODE_OPTIONS",
+        "UNDERSTUDY_BEFORE",
+    ):
         monkeypatch.setenv(name, f"http://quokka:s3cret@zanzibar.{CANARY}:1")
     codex = clinic.user_home / ".codex"
     codex.mkdir()
@@ -117,6 +141,22 @@ def test_no_byte_of_it_is_secret(understudy: Understudy, clinic: Clinic, monkeyp
     assert json.loads(found["running proxies"])[0]["tally"]["accounts"] == {"account-1": 2}
     assert "understudy: account-1: Bearer <token> of <secret> failed" in found["log"]
     assert "api.openai.com/v1/responses" not in found["log"]
+
+
+def test_it_goes_to_the_standard_output_where_that_is_asked(understudy: Understudy, clinic: Clinic) -> None:
+    said = understudy("diag", "-")
+    assert (said.code, said.err) == (0, "")
+    assert list(sections(said.out)) == list(bundle.SECTIONS)
+    assert not list(Path.cwd().iterdir())
+
+
+def test_what_is_not_ours_in_the_folder_is_not_looked_at(understudy: Understudy, clinic: Clinic) -> None:
+    (clinic.home / "public").mkdir()
+    (clinic.home / "public" / "large.json").write_text('{"label": "understudy"}')
+    assert understudy("diag", "bundle.txt").code == 0
+    found = sections(Path("bundle.txt").read_text())
+    assert json.loads(found["files"])["."]["files"] > 0
+    assert "account-2" not in found["versions"]
 
 
 def test_where_something_cannot_be_found_out_the_rest_is_written(understudy: Understudy, clinic: Clinic) -> None:

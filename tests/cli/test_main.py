@@ -151,6 +151,24 @@ def test_a_disk_that_takes_no_output_is_one_line_and_1(home: Path) -> None:
     assert process.stderr.startswith(b"understudy: ") and process.stderr.count(b"\n") == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize("where", [">&-", "2>&-", "<&-", "<&- >&-", "<&- >&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(("words", "code"), [(["version"], 0), (["status", "--bogus"], 2), (["logout", "nobody"], 1)])
+def test_a_standard_file_that_is_closed_or_broken_changes_no_exit_code_and_is_no_traceback(
+    home: Path, where: str, words: Sequence[str], code: int
+) -> None:
+    process = subprocess.run(
+        ["sh", "-c", f'exec "$@" {where}', "sh", sys.executable, "-m", "understudy", *words],
+        env={**os.environ, "UNDERSTUDY_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert process.returncode == code and b"Traceback" not in process.stderr
+    assert b"understudy" not in process.stdout or words == ["version"]
+
+
 def test_a_folder_below_a_home_that_nobody_has_is_one_line_and_1(home: Path) -> None:
     process = run_process(home, "status", UNDERSTUDY_HOME="~no-such-user/pool")
     assert process.returncode == 1

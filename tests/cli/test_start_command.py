@@ -143,10 +143,23 @@ def test_to_stop_what_does_not_run_is_no_trouble(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "No proxy runs.\n"
 
 
-def test_what_is_stopped_says_what_it_has_done(home: Path, started: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_for_programs_that_change_their_base_url_is_a_proxy_like_any_other(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["start", "--background", "--mode", "reverse:https://api.openai.com"]
+    assert main(words) == 0
+    [runtime] = runtimes(home)
+    assert main(words) == 0
+    assert f"A proxy runs already: 127.0.0.1:{launch.PORT}, process {runtime.pid}" in capsys.readouterr().out
+    assert main(["restart"]) == 0
+    [anew] = [each for each in runtimes(home) if each.listeners]
+    assert (anew.pid != runtime.pid, anew.listeners) == (True, runtime.listeners)
+
+
+def test_what_is_stopped_is_named(home: Path, started: int, capsys: pytest.CaptureFixture[str]) -> None:
     [runtime] = runtimes(home)
     assert main(["stop"]) == 0
-    assert capsys.readouterr().out == f"The proxy has ended (process {runtime.pid}): 0 requests\n"
+    assert capsys.readouterr().out == f"The proxy has ended (process {runtime.pid}).\n"
     assert not is_alive(runtime.pid) and not accepts(started)
 
 

@@ -101,6 +101,15 @@ def test_a_running_proxy_with_mitmproxy_s_own_authority_is_a_warning(clinic: Cli
     assert "It can sign for any host" in found.said
 
 
+def test_a_running_proxy_with_another_authority_than_the_files_is_bad(clinic: Clinic) -> None:
+    with clinic.proxy(authority=ours(clinic).fingerprint):
+        clinic.healthy()
+        rotate(clinic.confdir, HOSTS, clinic.now)
+        found = clinic.alone("authority in use")
+    assert "a running proxy has another authority than the one in the files" in found.said
+    assert found.command == "understudy restart"
+
+
 def test_an_older_authority_that_is_trusted_still_is_bad(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     old = ours(clinic)
     rotate(clinic.confdir, HOSTS, clinic.now)
@@ -108,7 +117,7 @@ def test_an_older_authority_that_is_trusted_still_is_bad(clinic: Clinic, monkeyp
     monkeypatch.setattr(doctor, "look", lambda _: facts({anchor: old.certificate}))
     found = clinic.alone("trust")
     assert anchor in found.said
-    assert found.command == "understudy ca trust"
+    assert found.command == "understudy ca trust --system"
 
 
 def test_an_older_authority_in_a_browser_s_store_is_bad(clinic: Clinic) -> None:

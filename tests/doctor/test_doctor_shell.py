@@ -51,6 +51,22 @@ def test_two_spellings_that_lead_apart_are_bad(clinic: Clinic) -> None:
         assert "lead to different proxies" in clinic.alone("shell: proxy").said
 
 
+@pytest.mark.parametrize("name", ["WSS_PROXY", "wss_proxy", "SOCKS_PROXY", "socks_proxy"])
+def test_what_some_programs_go_by_first_and_that_leads_past_the_proxy_is_bad(clinic: Clinic, name: str) -> None:
+    with clinic.proxy() as proxy:
+        led(clinic, proxy.port)
+        clinic.environ[name] = f"http://127.0.0.1:{proxy.port}"
+        clinic.healthy()
+        clinic.environ[name] = "socks5://ada:s3cret@proxy.example.com:1080"
+        found = clinic.alone("shell: proxy")
+        assert f"{name} leads past our proxy" in found.said and "s3cret" not in found.said
+
+
+def test_a_variable_that_names_nothing_leads_nowhere(clinic: Clinic) -> None:
+    clinic.environ["HTTPS_PROXY"] = " "
+    assert clinic.healthy()["shell: proxy"].said.startswith("no proxy is named")
+
+
 def test_a_company_s_proxy_is_well_and_its_password_is_not_shown(clinic: Clinic) -> None:
     clinic.environ["HTTPS_PROXY"] = "http://ada:s3cret@proxy.example.com:3128"
     found = clinic.healthy()["shell: proxy"]
@@ -62,7 +78,9 @@ def test_what_is_no_address_leads_nowhere(url: str) -> None:
     assert way_of("HTTPS_PROXY", url).port is None
 
 
-@pytest.mark.parametrize("entry", ["*", "api.openai.com", ".openai.com", "localhost, openai.com:443", "*.OpenAI.com"])
+@pytest.mark.parametrize(
+    "entry", ["*", ".openai.com", "localhost, openai.com:443", "*.OpenAI.com", "*openai*", "penai.com", "https://"]
+)
 def test_no_proxy_that_leads_past_the_proxy_is_bad(clinic: Clinic, entry: str) -> None:
     with clinic.proxy() as proxy:
         led(clinic, proxy.port)

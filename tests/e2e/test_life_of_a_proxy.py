@@ -23,6 +23,7 @@ from support.theatre import URL, eventually, read_events
 from understudy.pool.tally import Tally
 from understudy.sandbox.server import Sandbox
 from understudy.state.runtime import Runtime, shared_proxy
+from understudy.workstation import keeping
 from understudy.workstation.confdir import Confdir
 from understudy.workstation.launch import Wanted, restart, start, stop
 from understudy.workstation.reach import ask
@@ -100,6 +101,14 @@ def test_what_is_carried_out_is_counted(folder: Path, sandbox: Sandbox, proxy: R
         assert Host(folder, proxy.port).ends()[-1] == "response.completed"
     told = ask(proxy)
     assert told is not None and told.tally == Tally(2, 0, 1, {"work": 1, "home": 1})
+
+
+def test_it_tells_the_authority_that_it_has_loaded_whatever_is_on_disk_by_now(folder: Path, proxy: Runtime) -> None:
+    loaded = keeping.load(Confdir(folder))
+    assert loaded is not None and proxy.authority == loaded.fingerprint
+    new = keeping.rotate(Confdir(folder), frozenset(proxy.hosts), time.time())
+    told = ask(proxy)
+    assert told is not None and told.authority == loaded.fingerprint != new.fingerprint
 
 
 def test_to_stop_it_is_to_let_its_answers_end(folder: Path, sandbox: Sandbox, proxy: Runtime) -> None:

@@ -86,8 +86,8 @@ def test_the_key_serves_where_every_account_is_limited(
     assert heard.status == 200
     assert TEXT in (heard.text if stream else heard.body.decode())
     assert theatre.asked == ["work", "home", "key"]
-    assert theatre.proxy.log.count(SPENDS) == said + 1
-    assert "understudy: key (last resort, paid by the request)" in theatre.proxy.log
+    eventually(lambda: theatre.proxy.log.count(SPENDS) == said + 1)
+    theatre.proxy.wait_for_log(r"understudy: key \(last resort, paid by the request\)")
     assert spent(troupe) == 1
 
 

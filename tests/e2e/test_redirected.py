@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from support.country import ADDRESSES, NEEDED, NEW, OTHER, WORDS, Country
+from support.country import ADDRESSES, NEEDED, NEW, OTHER, PYTHON, WORDS, Country
 from support.hosts import HOST_KEY, PROGRAMS
 from support.namespaces import missing
 from support.peers import OPENAI, Origin
@@ -38,6 +38,7 @@ CURL = (
 ASK = (*CURL, "--data-binary", ASKED, f"https://{OPENAI}/v1/responses")
 REFUSED = 7
 """curl's exit code for a connection that is refused."""
+TIMED_OUT = 28
 NOBODY = 65534
 TOOLS = ("nft", "iptables")
 DATAGRAM = """\
@@ -65,6 +66,20 @@ table inet theirs {
 		tcp dport 443 redirect to :9
 	}
 }
+"""
+SQUATTER = """\
+import socket, struct, sys, threading
+def passed_on(one, other):
+    while piece := one.recv(65536):
+        other.sendall(piece)
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family)
+print("listens", flush=True)
+while True:
+    program, _ = listener.accept()
+    host = socket.create_connection((sys.argv[3], 443))
+    for pair in ((program, host), (host, program)):
+        threading.Thread(target=passed_on, args=pair, daemon=True).start()
 """
 RULES_OF_OTHERS = """\
 table inet others {
@@ -220,6 +235,68 @@ def test_without_the_proxy_connections_are_refused_and_nothing_goes_out(redirect
     assert "no proxy is running" in redirected.in_group(*ASK).stderr
 
 
+@pytest.mark.parametrize(("family", "address"), [("-4", "127.0.0.1"), ("-6", "::1")], ids=["IPv4", "IPv6"])
+def test_nobody_else_can_take_the_port_of_a_proxy_that_has_ended(
+    redirected: Country, family: str, address: str
+) -> None:
+    found = shared_proxy(redirected.home)
+    assert found is not None
+    (port,) = (each.port for each in found.listeners if (each.mode, each.host) == ("transparent", address))
+    redirected.understudy("stop", check=True)
+    host = ADDRESSES[OPENAI][address == "::1"]
+    nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
+    command = redirected.machine.command(*nobody, PYTHON, "-c", SQUATTER, address, str(port), host)
+    hurried = [word if word != "20" else "3" for word in ASK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment()) as squatter:
+        try:
+            assert squatter.stdout is not None and squatter.stdout.readline() == "listens\n"
+            assert redirected.in_group(*hurried, family, proven=False).returncode == TIMED_OUT
+        finally:
+            squatter.kill()
+    assert redirected.asked(OPENAI) == 0
+
+
+def test_hosts_that_the_proxy_serves_since_are_missed_and_up_redirects_them_too(stage: Country) -> None:
+    up(stage)
+    both = f"codex_hosts={OPENAI},{OTHER}"
+    stage.understudy("ca", "rotate", "--yes", "--host", OPENAI, "--host", OTHER, check=True)
+    stage.understudy("restart", "--set", both, check=True)
+    try:
+        said = stage.understudy("transparent", "status").stdout
+        assert said.startswith("half\n") and f"the proxy serves {OTHER} by now" in said
+        assert "mend it: understudy transparent up" in said
+        assert f"the proxy serves {OTHER} by now" in stage.in_group(*ASK).stderr
+        up(stage)
+        assert stage.state() == "in step"
+        there = [word.replace(OPENAI, OTHER) for word in ASK]
+        assert WORDS in stage.in_group(*there).stdout
+        assert stage.asked(OTHER) == 0
+    finally:
+        stage.understudy("stop", check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--user", "nosuchuser"), "there is no user nosuchuser"),
+        (("--tool", "pf"), "there is no pfctl here"),
+        (("--systemd",), "This way was not run by us"),
+    ],
+    ids=["no such user", "no such tool", "not agreed to"],
+)
+@pytest.mark.parametrize("runs", [False, True], ids=["no proxy", "one that does not listen for it"])
+def test_for_what_cannot_be_no_proxy_is_started(
+    stage: Country, runs: bool, options: tuple[str, ...], said: str
+) -> None:
+    stage.understudy("stop", check=True)
+    before = stage.start_proxy(transparent=False) if runs else None
+    assert said in refused_up(stage, *options)
+    found = shared_proxy(stage.home)
+    assert (found.pid if found else None) == before
+    if runs:
+        stage.understudy("stop", check=True)
+
+
 def test_another_user_s_connections_are_redirected_and_the_proxy_user_s_are_not(stage: Country, tool: str) -> None:
     up(stage, "--tool", tool, "--user", "nobody")
     for family in ("-4", "-6"):
@@ -267,6 +344,8 @@ def test_a_dry_run_does_nothing(stage: Country, tool: str) -> None:
     before = stage.rules
     said = stage.understudy("transparent", "up", "--tool", tool, "--dry-run").stdout
     assert "203.0.113.10" in said and "2001:db8::10" in said
+    made, tried = said.split("\n\n# And to look whether it is there, and works:\n")
+    assert "# look at" in tried and "its process enters the group" in tried and "# look at" not in made
     assert (stage.rules, stage.group.exists(), stage.state()) == (before, False, "off")
 
 
@@ -411,7 +490,7 @@ def in_the_group(country: Country) -> Iterator[int]:
 def before(country: Country) -> Iterator[Callable[[], str]]:
     """A connection of nobody's to the host itself: asks once more over it."""
     nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
-    command = country.machine.command(*nobody, sys.executable, "-c", KEPT_ALIVE)
+    command = country.machine.command(*nobody, PYTHON, "-c", KEPT_ALIVE)
     trust = clean_environment(SSL_CERT_FILE=country.trusted)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=trust) as program:
 

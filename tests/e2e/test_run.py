@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from understudy.sandbox.server import Sandbox
 from understudy.state.accounts import AccountStore
 from understudy.state.runtime import runtimes, shared_proxy
 from understudy.wire.identity import DUMMY_KEY
+from understudy.workstation.confdir import Confdir
 
 WORDS = "Nobody in the house can tell."
 SCENARIO: dict[str, object] = {
@@ -55,7 +57,9 @@ names = os.listdir('/proc/self/fd')  # The folder itself was open, and is no mor
 print(sorted(int(name) for name in names if os.path.exists(f'/proc/self/fd/{name}')))
 """
 ONE = "understudy: 1 request, answered by work (1)\n"
-NONE = "understudy: no request came through the proxy; if the program has made some: understudy doctor\n"
+NONE = (
+    "understudy: no request for your accounts came through the proxy; if the program has made some: understudy doctor\n"
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,28 @@ class House:
     def run(self, *words: str, flags: Sequence[str] = (), **environ: str) -> "subprocess.CompletedProcess[str]":
         """Runs a program, with a proxy of its own, to its end."""
         return self.understudy(*self.command(*words, flags=flags)[3:], **environ)
+
+    @contextmanager
+    def config(self, text: str) -> Iterator[Path]:
+        """While mitmproxy's own file for our proxies has this text."""
+        file = Confdir(self.home).config
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        try:
+            yield file
+        finally:
+            file.unlink()
+
+    def shell(self, text: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        """What a shell makes of `text`, in which `"$@"` runs a program as `run` does."""
+        return subprocess.run(
+            ["bash", "-c", text, "bash", *self.command(*words)],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
 
     def started(self, *words: str) -> "subprocess.Popen[str]":
         """The same, while it runs: what it prints is read by the test."""
@@ -173,6 +199,13 @@ class TestTheProgram:
         assert got["OWN"] == "kept" and got["OPENAI_API_KEY"] == DUMMY_KEY
         assert {name for name in got if name.startswith("UNDERSTUDY_")} == {"UNDERSTUDY_HOME", "UNDERSTUDY_BEFORE"}
 
+    def test_a_script_that_does_not_say_what_runs_it_is_run_as_a_shell_does(self, house: House, tmp_path: Path) -> None:
+        path = tmp_path / "script"
+        path.write_text('echo "$0" "$@"; exit 3\n')
+        path.chmod(0o700)
+        done = house.run(str(path), "a b", "c")
+        assert (done.returncode, done.stdout) == (3, f"{path} a b c\n")
+
     def test_it_is_not_led_past_the_proxy(self, house: House) -> None:
         done = house.run(*ASK, NO_PROXY="api.openai.com")
         assert WORDS in done.stdout
@@ -206,6 +239,26 @@ class TestItsEnd:
         assert done.stderr.endswith(f"1 failed; the proxy's log: {log}\n")
         assert log.stat().st_mode & 0o777 == 0o600
 
+    def test_who_ignores_the_end_of_children_is_told_the_exit_code_and_the_program_ignores_it_too(
+        self, house: House
+    ) -> None:
+        see = "import signal, sys; print(signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN); sys.exit(7)"
+        done = house.shell("""trap '' CHLD; exec "$@" """, *python(see))
+        assert (done.returncode, done.stdout, done.stderr) == (7, "True\n", NONE)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+    @pytest.mark.parametrize(
+        "where", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full", "2> >(exec true)"]
+    )
+    def test_a_standard_file_that_is_closed_or_broken_changes_nothing_of_it(self, house: House, where: str) -> None:
+        done = house.shell(f'"$@" {where}', "sh", "-c", "sleep 0.2; exit 7")
+        assert done.returncode == 7 and done.stderr in ("", NONE)
+
+    def test_what_went_on_under_the_program_s_own_key_is_said(self, house: House) -> None:
+        embeddings = [*CURL, "-H", "Authorization: Bearer sk-own", "https://api.openai.com/v1/embeddings"]
+        done = house.run(*embeddings, HTTPS_PROXY=f"http://127.0.0.1:{free_port()}")
+        assert done.stderr == "understudy: 1 let through under the program's own key\n"
+
     def test_its_proxy_ends_with_it(self, house: House) -> None:
         house.run("true")
         assert runtimes(house.home) == ()
@@ -227,7 +280,7 @@ class TestRefusals:
 
     def test_a_file_that_the_system_cannot_run(self, house: House, tmp_path: Path) -> None:
         path = tmp_path / "nothing"
-        path.write_text("no program\n")
+        path.write_bytes(b"no program\0\n")
         path.chmod(0o700)
         done = house.run(str(path))
         assert (done.returncode, done.stderr) == (126, f"understudy: {path} cannot be run: Exec format error\n")
@@ -243,6 +296,75 @@ class TestRefusals:
     def test_an_option_that_there_is_not(self, house: House) -> None:
         done = house.run("true", flags=["--set", "codex_strategy=best"])
         assert done.returncode == 1 and "codex_strategy" in done.stderr
+
+    def test_a_config_file_that_counts_before_what_is_asked_for(self, house: House) -> None:
+        with house.config("codex_unsupported: passthrough\n") as file:
+            done = house.run("true", flags=["--set", "codex_unsupported=strict"])
+            assert (done.returncode, done.stderr) == (
+                1,
+                f"understudy: {file} counts before --set for mitmproxy, and so its codex_unsupported is passthrough; "
+                "change it there\n",
+            )
+            assert runtimes(house.home) == ()
+            assert house.run("true").returncode == 0
+
+    @pytest.mark.parametrize(
+        ("text", "option"),
+        [
+            ("server: false", "server"),
+            ("mode: ['socks5']", "mode"),
+            ("mode: ['reverse:https://api.openai.com']", "mode"),
+        ],
+    )
+    def test_a_proxy_that_https_proxy_cannot_lead_to(self, house: House, text: str, option: str) -> None:
+        with house.config(f"{text}\n") as file:
+            done = house.run("env")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no port that HTTPS_PROXY can lead to" in done.stderr
+        assert option in done.stderr and str(file) in done.stderr
+        assert runtimes(house.home) == ()
+
+    @pytest.mark.parametrize("option", ["server=false", "mode=socks5"])
+    def test_an_option_that_leaves_no_port(self, house: House, option: str) -> None:
+        done = house.run("env", flags=["--set", option])
+        assert (done.returncode, done.stdout) == (1, "") and "no port that HTTPS_PROXY" in done.stderr
+
+    def test_a_proxy_of_its_own_with_another_authority(self, house: House, tmp_path: Path) -> None:
+        with house.config(f"confdir: {tmp_path}\n") as file:
+            done = house.run("env")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert str(tmp_path) in done.stderr and str(file) in done.stderr
+        assert runtimes(house.home) == ()
+
+    def test_a_proxy_that_wants_a_password_of_the_program(self, house: House) -> None:
+        with house.config("proxyauth: 'ada:hidden'\n") as file:
+            done = house.run("env")
+            assert (done.returncode, done.stdout) == (1, "") and runtimes(house.home) == ()
+            assert "proxyauth" in done.stderr and str(file) in done.stderr and "hidden" not in done.stderr
+            assert house.understudy("start", "--background", "--port", str(free_port())).returncode == 0
+            try:
+                for words in (["run", "--", "env"], ["env"]):
+                    done = house.understudy(*words)
+                    assert (done.returncode, done.stdout) == (1, "")
+                    assert "proxyauth" in done.stderr and "understudy restart" in done.stderr
+            finally:
+                assert house.understudy("stop").returncode == 0
+
+    def test_a_running_proxy_that_still_has_the_authority_of_before(self, house: House) -> None:
+        assert house.understudy("start", "--background", "--port", str(free_port()), *house.options).returncode == 0
+        try:
+            assert house.understudy("run", "--", "true").returncode == 0
+            assert house.understudy("ca", "rotate", "--yes").returncode == 0
+            for words in (["run", "--", "env"], ["env"]):
+                done = house.understudy(*words)
+                assert (done.returncode, done.stdout) == (1, "")
+                assert done.stderr == (
+                    "understudy: the running proxy still has the old certificate authority; run: understudy restart\n"
+                )
+            assert house.understudy("restart").returncode == 0
+            assert WORDS in house.understudy("run", "--", *ASK).stdout
+        finally:
+            assert house.understudy("stop").returncode == 0
 
     def test_a_proxy_of_the_user_s_that_nobody_can_go_through(self, house: House) -> None:
         done = house.run("true", HTTPS_PROXY="socks5://ada:hidden@proxy.example:1080")

@@ -14,7 +14,7 @@ from understudy.pool import edits
 
 ANSWER: Mapping[str, object] = {"do": "answer"}
 LIMIT: Mapping[str, object] = {"do": "usage_limit", "resets_in": 3600}
-SLOW: Mapping[str, object] = {"do": "answer", "words": 20, "delay": 0.05}
+SLOW: Mapping[str, object] = {"do": "answer", "words": 20, "delay": 0.2}
 MINE = {"session_id": "mine"}
 
 

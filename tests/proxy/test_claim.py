@@ -104,7 +104,13 @@ def test_pages_of_chatgpt_are_served_by_chatgpt() -> None:
     ],
 )
 def test_what_is_not_ours_is_left_alone(names: Names) -> None:
-    assert judge(names, SCOPE) == Leave()
+    assert isinstance(judge(names, SCOPE), Leave)
+
+
+def test_what_goes_to_our_hosts_under_the_program_s_own_key_is_told_from_the_rest() -> None:
+    assert judge(replace(PLAIN, path="/v1/embeddings"), SCOPE) == Leave(to_our_hosts=True)
+    elsewhere = replace(PLAIN, destination="example.org", sni="example.org", authorities=("example.org",))
+    assert judge(elsewhere, SCOPE) == Leave(to_our_hosts=False)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_chatgpt_s_own_endpoints_are_left_alone_until_they_are_to_be_captured(pa
 def test_what_else_is_asked_of_chatgpt_is_left_alone_and_so_are_openai_s_paths_there() -> None:
     for path in ("/backend-api/wham/accounts/check", "/backend-api/me", "/v1/responses", "/"):
         assert judge(replace(AT_CHATGPT, path=path), CAPTURING) == Leave()
-    assert judge(replace(PLAIN, path="/backend-api/codex/responses"), CAPTURING) == Leave()
+    assert isinstance(judge(replace(PLAIN, path="/backend-api/codex/responses"), CAPTURING), Leave)
 
 
 def test_names_of_openai_and_of_chatgpt_in_one_request_do_not_agree() -> None:
@@ -155,7 +161,7 @@ def test_names_of_openai_and_of_chatgpt_in_one_request_do_not_agree() -> None:
 
 def test_traces_are_left_alone_where_the_user_wants_them_to_go_to_openai() -> None:
     names = replace(PLAIN, path="/v1/traces/ingest")
-    assert judge(names, replace(SCOPE, traces=False)) == Leave()
+    assert isinstance(judge(names, replace(SCOPE, traces=False)), Leave)
 
 
 def test_a_program_without_a_key_of_its_own_hears_that_it_needs_one() -> None:

@@ -122,6 +122,8 @@ def test_a_service_that_tokens_must_not_be_sent_to_is_refused(option: str, url: 
         ("codex_hosts", "*.openai.com", "not a host name"),
         ("codex_hosts", "api..com", "not a host name"),
         ("codex_hosts", "äpi.openai.com", "not a host name"),
+        ("codex_hosts", "-A", "not a host name"),
+        ("codex_hosts", "api.openai.com,-api.example", "not a host name"),
         ("codex_record", -1, "cannot be negative"),
         ("codex_hold", -1, "out of range"),
         ("codex_hold", 86401, "out of range"),
@@ -152,6 +154,61 @@ def test_a_value_that_makes_no_sense_is_refused_by_its_name(option: str, value: 
 )
 def test_hosts_are_read_as_names_are_compared(text: str, hosts: set[str]) -> None:
     assert read_hosts(text) == hosts
+
+
+@pytest.mark.parametrize(
+    ("option", "pattern"),
+    [
+        ("ignore_hosts", "api.openai.com"),
+        ("ignore_hosts", r"^API\.OpenAI\.com:443$"),
+        ("ignore_hosts", ".*"),
+        ("ignore_hosts", ":443$"),
+        ("ignore_hosts", r"^(?!example\.com:)"),
+        ("tcp_hosts", "openai"),
+        ("tcp_hosts", r"^api\.openai\.com$"),
+        ("udp_hosts", "."),
+    ],
+)
+def test_what_would_lead_calls_past_us_is_refused(option: str, pattern: str) -> None:
+    with pytest.raises(OptionsError, match=f"^{option}: it covers api.openai.com, whose calls would go out unread"):
+        settings(**{option: ["example.com", pattern]})
+
+
+@pytest.mark.parametrize(
+    ("option", "pattern"),
+    [
+        ("ignore_hosts", r"example\.com"),
+        ("ignore_hosts", r"^(?!api\.openai\.com:443)"),
+        ("ignore_hosts", "^chatgpt.com:443$"),
+        ("tcp_hosts", r"^(?!api\.openai\.com$)"),
+        ("udp_hosts", r"\.example$"),
+        ("allow_hosts", r"^api\.openai\.com:443$"),
+        ("allow_hosts", "openai"),
+    ],
+)
+def test_what_leaves_our_hosts_to_us_is_not(option: str, pattern: str) -> None:
+    assert settings(**{option: [pattern]}).scope.hosts == {"api.openai.com"}
+
+
+def test_what_is_allowed_has_to_name_every_host_of_ours() -> None:
+    chosen: dict[str, object] = {"allow_hosts": ["openai"], "codex_hosts": "api.openai.com,llm.corp"}
+    with pytest.raises(OptionsError, match=r"^allow_hosts: it does not cover llm.corp, .*; add llm\\.corp$"):
+        settings(**chosen)
+    assert settings(**chosen | {"allow_hosts": ["openai", "corp"]})
+    assert settings(allow_hosts=["openai"])
+    with pytest.raises(OptionsError, match=r"^allow_hosts: it does not cover chatgpt.com"):
+        settings(allow_hosts=["openai"], codex_capture_chatgpt=True)
+
+
+def test_what_is_no_pattern_is_said_to_be_none() -> None:
+    with pytest.raises(OptionsError, match=r"^ignore_hosts: no regular expression: "):
+        settings(ignore_hosts=["("])
+
+
+def test_the_commands_refuse_it_as_the_proxy_does(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("tcp_hosts: [openai]\n")
+    with pytest.raises(OptionsError, match=r"^tcp_hosts: it covers api.openai.com"):
+        read_offline([], str(tmp_path))
 
 
 def test_unchecked_certificates_are_for_loopback_alone() -> None:
@@ -199,6 +256,7 @@ def test_each_says_what_it_is_for(option: Any) -> None:
         ("codex_stall_timeout=0", "codex_stall_timeout: a timeout of 0 seconds would let nothing pass"),
         ("codex_keyring=true", "codex_keyring: there is no keychain of the operating system to be used"),
         ("codex_nosuch=1", "there is no option codex_nosuch"),
+        ("ignore_hosts=api.openai.com", "ignore_hosts: it covers api.openai.com, whose calls would go out unread"),
         ("ssl_insecure=true", "ssl_insecure would hand your ChatGPT tokens to anyone"),
     ],
 )

@@ -28,6 +28,7 @@ PROXY = Runtime(
     options={"codex_hosts": "api.openai.com", "mode": ["regular"], "codex_wait": 0, "codex_keyring": None},
     owner=17,
     web="http://127.0.0.1:8081/",
+    authority="ab" * 32,
     tally=Tally(3, 1, 2, {"work": 2}),
 )
 

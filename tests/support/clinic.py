@@ -68,7 +68,7 @@ class Clinic:
 
     def fix(self) -> list[str]:
         """What `--fix` says that it has done."""
-        return [*mend(self.machine())]
+        return [line for done, line in mend(self.machine()) if done]
 
     def set_accounts(self, *accounts: Account) -> None:
         """Puts these accounts in the pool's place, with the figures of a moment ago."""

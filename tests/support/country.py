@@ -27,7 +27,9 @@ ADDRESSES = {OPENAI: ("203.0.113.10", "2001:db8::10"), OTHER: ("203.0.113.20", "
 NEW = "203.0.113.11"
 """Another address of api.openai.com, which the name service does not tell at first."""
 WORDS = "Out of the wings."
-NEEDED = ("ip", "nft", "iptables", "ip6tables", "unshare", "nsenter", "setpriv", "setsid", "getent", "curl")
+PYTHON = "/usr/bin/python3"
+"""Another user often may not enter our own."""
+NEEDED = ("ip", "nft", "iptables", "ip6tables", "unshare", "nsenter", "setpriv", "setsid", "getent", "curl", PYTHON)
 _ENTER = """\
 import os, sys
 from pathlib import Path

@@ -21,6 +21,7 @@ from understudy.workstation.environment import (
     restoring,
     upstream,
     warnings,
+    without_proxies,
 )
 
 URL = "http://127.0.0.1:8080"
@@ -28,8 +29,9 @@ CONFDIR = Confdir(Path("/data/understudy"))
 BUNDLE, CERTIFICATE = str(CONFDIR.bundle), str(CONFDIR.certificate)
 COMPANY = "/etc/company/roots.pem"
 
-NAMES = """HTTPS_PROXY https_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE
-CURL_CA_BUNDLE CODEX_CA_CERTIFICATE NODE_OPTIONS OPENAI_API_KEY HOME"""
+NAMES = """HTTPS_PROXY https_proxy WSS_PROXY wss_proxy SOCKS_PROXY socks_proxy NO_PROXY no_proxy
+SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE CODEX_CA_CERTIFICATE
+NODE_OPTIONS OPENAI_API_KEY HOME"""
 names = st.sampled_from(NAMES.split())
 environments = st.dictionaries(names, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 
@@ -47,6 +49,8 @@ def test_a_program_gets_what_each_kind_of_program_reads() -> None:
         "GIT_SSL_CAINFO": COMPANY,
         "HTTPS_PROXY": URL,
         "https_proxy": URL,
+        "WSS_PROXY": URL,
+        "wss_proxy": URL,
         "NO_PROXY": "localhost,127.0.0.1,::1",
         "no_proxy": "localhost,127.0.0.1,::1",
         "NODE_USE_ENV_PROXY": "1",
@@ -91,6 +95,14 @@ def test_what_is_not_for_https_to_us_stays_as_it_is(name: str) -> None:
         "api.openai.com:443",
         "api.*.com",
         "i.openai.com",
+        "*openai*",
+        "https://api.openai.com",
+        "https://*.openai.com",
+        "https://api.openai.com:443/",
+        "all://api.openai.com",
+        "all://",
+        "https://",
+        "api.openai.com/",
     ],
 )
 def test_what_some_program_would_take_for_a_way_past_the_proxy_is_left_out_and_said(entry: str) -> None:
@@ -100,11 +112,32 @@ def test_what_some_program_would_take_for_a_way_past_the_proxy_is_left_out_and_s
 
 
 @pytest.mark.parametrize(
-    "entry", ["chatgpt.com", "10.0.0.0/8", "api.openai.com.example", ".internal", "platform.openai.com"]
+    "entry",
+    [
+        "chatgpt.com",
+        "10.0.0.0/8",
+        "https://intranet.example/",
+        "api.openai.com.example",
+        ".internal",
+        "platform.openai.com",
+    ],
 )
 def test_the_user_s_other_exceptions_stay(entry: str) -> None:
     assert child(no_proxy=entry)["NO_PROXY"] == f"{entry},localhost,127.0.0.1,::1"
     assert warnings({"no_proxy": entry}) == ()
+
+
+@pytest.mark.parametrize("name", ["SOCKS_PROXY", "socks_proxy"])
+def test_what_some_programs_go_through_rather_than_through_https_proxy_is_left_out_and_said(name: str) -> None:
+    own = {name: "socks5://proxy.corp:1080"}
+    got = child(**own)
+    assert name not in got and applied(got, restoring(got)) == own
+    assert warnings(own) == (f"{name} would lead some programs past the proxy: left out",)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy", "WSS_PROXY", "wss_proxy", "SOCKS_PROXY", "socks_proxy"])
+def test_no_proxy_of_the_user_s_is_left_to_a_program_whose_connections_are_redirected(name: str) -> None:
+    assert without_proxies({name: "http://proxy.corp:3128", "HTTP_PROXY": "http://proxy.corp:3128"}) == {name: None}
 
 
 def test_both_spellings_say_what_either_said() -> None:
@@ -185,10 +218,15 @@ def test_where_nothing_was_changed_there_is_nothing_to_take_back() -> None:
     assert restoring({"HTTPS_PROXY": URL}) == {}
 
 
-@pytest.mark.parametrize("value", ["", "[]", "{", "17", '{"A":1}', '{"A":[1,2]}', "null"])
+@pytest.mark.parametrize("value", ["", "[]", "{", "17", '{"A":1}', '{"A":[1,2]}', "null", '{"A; ls":["x",null]}'])
 def test_what_is_kept_of_the_past_may_be_anything(value: str) -> None:
     own = {"A": "1", "HTTPS_PROXY": "http://proxy.example:3128"}
     assert before(own | {BEFORE: value}) == own
+
+
+@pytest.mark.parametrize("name", ["A; ls", "A\nB", "1A", "", "A="])
+def test_what_is_no_name_of_a_variable_is_not_taken_back(name: str) -> None:
+    assert restoring({BEFORE: json.dumps({name: ["x", None]})}) == {BEFORE: None}
 
 
 def test_an_environment_leads_to_our_proxy_until_another_is_set() -> None:
@@ -213,7 +251,9 @@ def test_the_user_s_own_proxy_is_found(own: dict[str, str], url: str, auth: str)
         assert found is not None and (found.url, found.auth.reveal()) == (url, auth)
 
 
-@pytest.mark.parametrize("own", [{}, {"HTTPS_PROXY": ""}, {"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "*"}])
+@pytest.mark.parametrize(
+    "own", [{}, {"HTTPS_PROXY": ""}, {"HTTPS_PROXY": " "}, {"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "*"}]
+)
 def test_where_the_user_has_no_proxy_none_is_found(own: dict[str, str]) -> None:
     assert upstream(own) is None
 

@@ -1,5 +1,8 @@
 """What is redirected, as the rules of each tool and the commands of each plan have it, word for word."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 
 from understudy.workstation.redirection import iptables, nft, pf, plan, record
 from understudy.workstation.redirection.machine import unfit
-from understudy.workstation.redirection.proof import Met, faults_inside, faults_outside, unproven
+from understudy.workstation.redirection.proof import PYTHONS, Met, faults_inside, faults_outside, steps, unproven
 from understudy.workstation.redirection.record import Record
 from understudy.workstation.redirection.redirect import Cgroup, OtherUser, Redirect
 from understudy.workstation.redirection.step import Step, rendered
@@ -51,15 +54,27 @@ table inet understudy_1000 {
 		WHO ip daddr @v4 tcp dport 443 NEW reject with tcp reset
 		WHO ip6 daddr @v6 tcp dport 443 NEW reject with tcp reset
 	}
+	chain answered {
+		type filter hook output priority 0; policy accept;
+		meta nfproto ipv4 tcp sport 8180 ACCEPTED ct status dnat meta skuid 1000 accept
+		meta nfproto ipv4 tcp sport 8180 ACCEPTED ct status dnat drop
+		meta nfproto ipv6 tcp sport 8181 ACCEPTED ct status dnat meta skuid 1000 accept
+		meta nfproto ipv6 tcp sport 8181 ACCEPTED ct status dnat drop
+	}
 	chain made_0a1b2c3d {
 	}
 }
-""".replace("NEW", "tcp flags & (fin | syn | rst | ack) == syn")
+""".replace("ACCEPTED", "tcp flags & (syn | ack) == syn | ack").replace(
+    "NEW", "tcp flags & (fin | syn | rst | ack) == syn"
+)
 IPTABLES = """\
 *filter
 :understudy_1000 - [0:0]
+-A understudy_1000 -p tcp --sport 8180 --tcp-flags SYN,ACK SYN,ACK -m owner --uid-owner 1000 -j RETURN
+-A understudy_1000 -p tcp --sport 8180 --tcp-flags SYN,ACK SYN,ACK -j DROP
 -A understudy_1000 -d 203.0.113.10/32 -p udp -j REJECT --reject-with icmp-port-unreachable
 -A understudy_1000 -d 203.0.113.10/32 -p tcp -j REJECT --reject-with tcp-reset
+-I OUTPUT 1 -p tcp --sport 8180 --tcp-flags SYN,ACK SYN,ACK -m conntrack --ctstate DNAT -j understudy_1000
 -I OUTPUT 1 -p udp --dport 443 WHO -m addrtype ! --dst-type LOCAL -j understudy_1000
 -I OUTPUT 1 -p tcp --dport 443 --syn WHO -m addrtype ! --dst-type LOCAL -j understudy_1000
 COMMIT
@@ -74,6 +89,7 @@ IP6TABLES = (
     IPTABLES.replace("203.0.113.10/32", "2001:db8::10/128")
     .replace("icmp-port", "icmp6-port")
     .replace("--to-ports 8180", "--to-ports 8181")
+    .replace("--sport 8180", "--sport 8181")
 )
 PF = """\
 table <v4> persist { 203.0.113.10 }
@@ -237,6 +253,59 @@ def test_what_another_version_has_written_is_not_known(home: Path, text: str) ->
     home.mkdir()
     (home / record.NAME).write_text(text)
     assert record.read(home) is None
+
+
+@pytest.mark.parametrize(
+    ("hosts", "every_address", "said"),
+    [
+        (("api.openai.com",), False, ()),
+        (
+            ("llm.corp", "api.openai.com", "a.corp"),
+            False,
+            ("the proxy serves a.corp, llm.corp by now, to which connections are not redirected",),
+        ),
+        (
+            ("llm.corp",),
+            False,
+            (
+                "the proxy serves llm.corp by now, to which connections are not redirected",
+                "connections to api.openai.com are redirected, which the proxy does not serve any more",
+            ),
+        ),
+        (("llm.corp",), True, ()),
+    ],
+)
+def test_it_is_known_what_the_proxy_serves_beside_what_is_redirected(
+    hosts: tuple[str, ...], every_address: bool, said: tuple[str, ...]
+) -> None:
+    assert replace(GROUP_S, every_address=every_address).other_than(hosts) == said
+
+
+def test_the_chains_of_a_user_are_not_taken_for_another_s(tmp_path: Path) -> None:
+    for program in ("iptables-save", "ip6tables-save"):
+        (tmp_path / program).write_text("#!/bin/sh\necho '-A OUTPUT -p tcp --syn -j understudy_1000'\n")
+        (tmp_path / program).chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+
+    def seen(name: str) -> str:
+        return subprocess.run(iptables.look(name).argv, env={"PATH": path}, capture_output=True, text=True).stdout
+
+    assert seen("understudy_1000") != ""
+    assert seen("understudy_100") == ""
+
+
+def test_what_the_proof_does_as_root_can_be_shown() -> None:
+    (enters,) = steps(GROUP)
+    assert (enters.argv[3:], enters.root) == (("PID", "/sys/fs/cgroup/understudy-1000/cgroup.procs"), True)
+    assert steps(plan.slice_of(1000, "/sys/fs/cgroup")) == ()
+
+
+@pytest.mark.parametrize(("uid", "ours"), [(1001, True), (0, False)], ids=["another user", "root"])
+def test_root_runs_no_python_that_belongs_to_another(uid: int, ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    tried = [step.argv[: step.argv.index("-I")] for step in steps(OtherUser("guest", uid))]
+    assert tried[:2] == [("sudo", "-u", "guest", "--", python) for python in PYTHONS]
+    assert tried[2:] == ([("sudo", "-u", "guest", "--", sys.executable)] if ours else [])
 
 
 WELL = Met("203.0.113.10", "ours", "refused")

@@ -58,41 +58,45 @@ def run(arguments: argparse.Namespace) -> int:
     from understudy.workstation.errors import LaunchError
 
     proxy = shared_proxy(home())
-    path = config_file(proxy)
     try:
         found = settings(proxy, arguments.options)
     except LaunchError as error:
         raise WrongUse(str(error)) from None
     except OptionsError as error:
-        raise CannotDo(f"{path} {error}") from None
+        raise CannotDo(str(error)) from None
     if arguments.json:
-        told = {"version": 1, "file": str(path), "proxy": proxy and proxy.pid, "options": [*map(asdict, found)]}
+        told = {
+            "version": 1,
+            "file": str(confdir(proxy) / "config.yaml"),
+            "proxy": proxy and proxy.pid,
+            "options": [*map(asdict, found)],
+        }
         print(json.dumps(told, indent=2))
     else:
         print("\n".join(line for setting in found for line in _lines(setting)))
     return 1 if any(setting.fault for setting in found) else 0
 
 
-def config_file(proxy: Runtime | None) -> Path:
-    """The file that the proxy reads, or that one which is started would."""
-    return Path(proxy.confdir, "config.yaml") if proxy else Confdir(home()).config
+def confdir(proxy: Runtime | None) -> Path:
+    """The folder whose files the proxy reads, or that one which is started would."""
+    return Path(proxy.confdir) if proxy else Confdir(home()).path
 
 
 def settings(proxy: Runtime | None, given: Sequence[str] = ()) -> "tuple[Setting, ...]":
     """The options of `proxy`, or those that one is started with, with `given` (`NAME=VALUE`) on top.
 
-    Raises OptionsError where the configuration file cannot be read, LaunchError where `given` cannot be given.
+    Raises OptionsError where a configuration file cannot be read, LaunchError where `given` cannot be given.
     """
     from understudy.doctor.settings import launched, settings
     from understudy.workstation.launch import PORT
     from understudy.workstation.wanted import Wanted, remembered
 
     if proxy is None:
-        return settings(config_file(None), launched(home(), Wanted(options=tuple(given)), PORT))
+        return settings(confdir(None), launched(home(), Wanted(options=tuple(given)), PORT))
     started = remembered(home(), proxy)
     before = launched(home(), started, proxy.port or PORT) if started else {}
     source = f"the running proxy (process {proxy.pid})"
-    return settings(config_file(proxy), before, {name: (value, source) for name, value in proxy.options.items()})
+    return settings(confdir(proxy), before, {name: (value, source) for name, value in proxy.options.items()})
 
 
 def _lines(setting: "Setting") -> list[str]:

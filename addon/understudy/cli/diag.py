@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -20,8 +21,9 @@ def add_parser(commands: Commands) -> None:
             "Writes versions, what `understudy doctor` finds, the options, how the accounts stand, which\n"
             "proxies run and the last lines of their logs to one text file that only you can read. Without\n"
             "FILE it is understudy-diag-DATE.txt in the current folder; a file that is there is not written over.\n\n"
-            "Accounts have pseudonyms. There are no tokens, ids, e-mail addresses, bodies or paths below your\n"
-            "home in it. Look through it all the same before you send it."
+            "FILE may be -, for the standard output.\n\n"
+            "Accounts have pseudonyms. There are no tokens, ids, e-mail addresses, bodies, hosts or paths of\n"
+            "yours in it. Look through it all the same before you send it."
         ),
         example="understudy diag",
     )
@@ -43,6 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     except OptionsError:
         options = ()  # What is wrong with the file is among what the doctor finds.
     text = bundle(machine, options)
+    if arguments.file == "-":
+        encoding = sys.stdout.encoding or "utf-8"
+        print(text.encode(encoding, "replace").decode(encoding), end="")
+        return 0
     _write(path, text)
     print("\n".join(wrapped(f"wrote {path}, which holds: {', '.join(SECTIONS)}")))
     print(

@@ -62,11 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     fixed = [*mend(this_machine())] if arguments.fix else []
     findings = look(this_machine(), live)
     if arguments.json:
-        told = as_object(findings, fixed)
+        told = as_object(findings, [line for done, line in fixed if done])
         print(json.dumps(told, indent=2))
         return 0 if told["healthy"] else 1
-    for line in fixed:
-        print("\n".join(wrapped(f"fixed: {line}", 2)))
+    for done, line in fixed:
+        print("\n".join(wrapped(f"{'fixed' if done else 'could not mend'}: {line}", 2)))
     seen = []
     for finding in findings:
         seen.append(finding)

@@ -55,6 +55,7 @@ files: in $UNDERSTUDY_HOME, by default the platform's folder for your data
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that `argv` (without the program's name) names. Gives the exit code: 0, 1 or 2."""
     words = sys.argv[1:] if argv is None else argv
+    _open_standard_files()
     try:
         return _main(words)
     except ModuleNotFoundError:
@@ -64,6 +65,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"understudy: {why}", file=sys.stderr)
         return 1
+
+
+def _open_standard_files() -> None:
+    """Those that the caller has closed lead nowhere: no file that is opened later is to be taken for one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(number, mode, closefd=False)))
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
+        encoding, errors = sys.stderr.encoding, sys.stderr.errors
+        sys.stderr = io.TextIOWrapper(_Stderr(2, "w", closefd=False), encoding, errors, write_through=True)
+
+
+class _Stderr(io.FileIO):
+    """Where nobody can be told anything, that changes no exit code."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
 
 
 def _main(words: Sequence[str]) -> int:

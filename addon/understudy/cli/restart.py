@@ -18,11 +18,11 @@ def add_parser(commands: Commands) -> None:
         description=(
             "Starts the running proxy anew, in the background: on the same port, with the same options\n"
             "and those that are given besides. The old one answers what it is answering to the end. If\n"
-            "the new one cannot start, the old one goes on."
+            "the new one cannot start, the old one goes on. mitmweb's page moves to another port."
         ),
         example="understudy restart --set codex_strategy=drain",
     )
-    add_wanted(parser)
+    add_wanted(parser, port="the one that it has", mode="the one that it has")
 
 
 def run(arguments: argparse.Namespace) -> int:

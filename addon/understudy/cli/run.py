@@ -15,6 +15,7 @@ from understudy.state.home import home
 
 if TYPE_CHECKING:  # what `--help` does not need
     from understudy.state.runtime import Runtime
+    from understudy.workstation.wanted import Wanted
 
 DESCRIPTION = """\
 Runs a program so that its calls to OpenAI go through the proxy, and nothing else changes: the
@@ -93,7 +94,7 @@ def _reachable(options: list[str]) -> "_Proxy":
     from understudy.cli.surroundings import running_proxy
 
     running = None if options else running_proxy(home(), os.environ)
-    return _Proxy(running) if running is not None else _Proxy(_started(options), own=True)
+    return _Proxy(running) if running is not None else _started(options)
 
 
 def _redirecting() -> "_Proxy":
@@ -129,26 +130,55 @@ def _attended(words: list[str], program: str, proxy: "_Proxy", quiet: bool) -> i
 
 def _run_it(words: list[str], program: str, environ: Mapping[str, str], proxy: "_Proxy") -> int | None:
     """Runs it: its exit code, or -n for signal n; None where the system cannot run it, which is said."""
-    from understudy.workstation.foreground import attend
+    from understudy.workstation.foreground import NotRun, attend
 
     try:
         return attend(words, program, environ, look=proxy.look)
-    except OSError as error:
-        print(f"understudy: {program} cannot be run: {error.strerror}", file=sys.stderr)
+    except NotRun as error:
+        print(f"understudy: {program} cannot be run: {error}", file=sys.stderr)
         return None
 
 
-def _started(options: list[str]) -> "Runtime":
-    """A proxy for this process alone. Raises CannotDo, WrongUse."""
-    from understudy.cli.surroundings import hosts_of_a_new_authority
+def _started(options: list[str]) -> "_Proxy":
+    """A proxy for this process alone, which does what is asked of it. Raises CannotDo, WrongUse."""
+    from understudy.cli.surroundings import hosts_of_a_new_authority, refuse_locked
     from understudy.workstation.environment import before
-    from understudy.workstation.launch import LaunchError, start
+    from understudy.workstation.launch import LaunchError, Wanted, start
 
     hosts, modes = hosts_of_a_new_authority(home(), options), _modes(options)
     try:
-        return start(home(), options=options, modes=modes, hosts=hosts, owned=True, environ=before(os.environ))
+        runtime = start(home(), options=options, modes=modes, hosts=hosts, owned=True, environ=before(os.environ))
     except LaunchError as error:
         raise CannotDo(str(error)) from None
+    proxy = _Proxy(runtime, own=True)
+    try:
+        if wrong := _otherwise(runtime, Wanted(options=tuple(options), modes=modes)):
+            raise CannotDo(wrong)
+        refuse_locked(runtime, home())
+    except BaseException:
+        proxy.end()
+        raise
+    return proxy
+
+
+def _otherwise(runtime: "Runtime", wanted: "Wanted") -> str:
+    """Why the program cannot use a proxy that was started for it, in words; empty where it can."""
+    from understudy.workstation.confdir import Confdir
+
+    config = Confdir(home()).config
+    if os.path.realpath(runtime.confdir) != os.path.realpath(Confdir(home()).path):
+        return f"the proxy takes its certificate authority from {runtime.confdir}: take confdir out of {config}"
+    # What is asked for may be spelled otherwise than it is told: without the file it counts in any case.
+    if config.exists() and (difference := wanted.differs_from(runtime, wanted)):
+        return f"{config} counts before --set for mitmproxy, and so {difference}; change it there"
+    if runtime.port is None:
+        modes = runtime.options.get("mode")
+        said = ", ".join(map(str, modes)) if isinstance(modes, list | tuple) else modes
+        return (
+            f"the proxy has no port that HTTPS_PROXY can lead to (its mode: {said}): its options mode and server come "
+            f"from --set or {config}"
+        )
+    return ""
 
 
 def _modes(options: list[str]) -> tuple[str, ...]:
@@ -217,8 +247,10 @@ class _Proxy:
     def _summary(self, last: "Runtime") -> str:
         # A shared one may have been started anew meanwhile.
         tally = last.tally - (self.runtime.tally if last.pid == self.runtime.pid else Tally())
-        if not tally.requests:
-            return "no request came through the proxy; if the program has made some: understudy doctor"
+        if not tally.requests and not tally.passed:
+            return (
+                "no request for your accounts came through the proxy; if the program has made some: understudy doctor"
+            )
         which = "" if self.own else ", counting all programs of the running proxy"
         return f"{tally}{which}" + (f"; the proxy's log: {self._log}" if tally.failed else "")
 

@@ -1,6 +1,7 @@
 """`understudy start`: the proxy, with our own folder, for the programs of this machine alone."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ BANNER = """\
 This is the first start. What will happen:
   Calls of OpenAI's API that programs send through this proxy to {hosts}
     are opened, and carried out by {accounts}.
-    Nothing else is opened. A program's own key is sent nowhere.
+    Nothing else is opened. What no ChatGPT account can do (embeddings, audio, files) passes
+    under the program's own key; nothing else does.
   A new certificate authority, which can sign for {hosts} alone, is in
     {authority}
     Nothing on this machine trusts it yet, and nothing needs to:
@@ -43,14 +45,14 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--background", action="store_true", help="leave the terminal; the log goes into a file")
     parser.add_argument("--web", action="store_true", help="mitmweb: see the requests in a browser")
     parser.add_argument("--open", action="store_true", help="with --web: open the browser")
-    add_wanted(parser)
+    add_wanted(parser, port="8080, or the next one that is free", mode="regular")
 
 
-def add_wanted(parser: argparse.ArgumentParser) -> None:
-    """Adds what can be asked of a proxy that is started."""
-    parser.add_argument("--port", type=int, metavar="PORT", help="default: 8080, or the next one that is free")
+def add_wanted(parser: argparse.ArgumentParser, *, port: str, mode: str) -> None:
+    """Adds what can be asked of a proxy that is started. `port`, `mode`: the defaults, in words."""
+    parser.add_argument("--port", type=int, metavar="PORT", help=f"default: {port}")
     parser.add_argument(
-        "--mode", action="append", default=[], dest="modes", metavar="MODE", help="as for mitmproxy; default: regular"
+        "--mode", action="append", default=[], dest="modes", metavar="MODE", help=f"as for mitmproxy; default: {mode}"
     )
     parser.add_argument("--transparent", action="store_true", help="also take connections that are redirected to it")
     parser.add_argument(
@@ -94,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _start(folder: Path, wanted: Wanted, hosts: frozenset[str]) -> int:
+    from understudy.cli.surroundings import passed_by
     from understudy.workstation.launch import start
 
     runtime = start(
@@ -108,6 +111,8 @@ def _start(folder: Path, wanted: Wanted, hosts: frozenset[str]) -> int:
     print(f"The proxy runs: {where(runtime)}")
     print(f"Its log: {folder / 'logs' / 'proxy.log'}")
     warn(runtime, wanted)
+    for sentence in passed_by(runtime, folder, os.environ):
+        print(f"understudy: {sentence}", file=sys.stderr)
     return 0
 
 
@@ -130,7 +135,7 @@ def _runs_already(folder: Path, running: Runtime, wanted: Wanted) -> int:
 
 def where(runtime: Runtime) -> str:
     """Where a proxy is to be found, in words."""
-    places = ", ".join(f"{each.host}:{each.port}" for each in runtime.listeners) or "no port"
+    places = ", ".join(dict.fromkeys(f"{each.host}:{each.port}" for each in runtime.listeners)) or "no port"
     page = f", its page on {runtime.web}" if runtime.web else ""
     return f"{places}, process {runtime.pid}{page}"
 
@@ -138,7 +143,7 @@ def where(runtime: Runtime) -> str:
 def hosts_to_sign_for(wanted: Wanted, confdir: str, told: Mapping[str, object] | None = None) -> frozenset[str]:
     """The hosts that the authority has to sign for. `told`: see `read_options`. Raises WrongUse."""
     options = [option for option in wanted.options if option.startswith("codex_")]
-    if options or told or Path(confdir, "config.yaml").exists():
+    if options or told or any(Path(confdir, name).exists() for name in ("config.yaml", "config.yml")):
         return read_options(options, confdir, told).scope.all
     return HOSTS  # To find that out otherwise takes mitmproxy, and longer than all the rest.
 

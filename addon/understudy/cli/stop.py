@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             stop(folder, runtime, now=arguments.now, waiting=_say_waiting)
         except LaunchError as error:
             raise CannotDo(str(error)) from None
-        print(f"The proxy has ended (process {runtime.pid}): {runtime.tally}")
+        print(f"The proxy has ended (process {runtime.pid}).")
     return 0
 
 
@@ -49,7 +49,7 @@ def _found(folder: Path, *, everything: bool) -> tuple[Runtime, ...]:
     running = runtimes(folder)
     if everything:
         return running
-    # One that has no port for programs any more is ending already, or is one for a redirection.
+    # One that has no port any more is ending already.
     shared = shared_proxy(folder) or next((each for each in running if each.owner is None), None)
     return (shared,) if shared else ()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from understudy.cli.arguments import CannotDo
 from understudy.cli.start import hosts_to_sign_for
 from understudy.state.runtime import Runtime, runtimes
 from understudy.workstation import environment
@@ -29,7 +30,8 @@ class Surroundings:
 def running_proxy(home: Path, environ: Mapping[str, str]) -> Runtime | None:
     """The proxy that `environ` leads to already, else the one that any program may use; None where none answers.
 
-    One that has another authority than ours is left: to trust that is not for us to say. Blocking.
+    One that has another authority than ours is left: to trust that is not for us to say. Raises CannotDo for one that
+    programs would have to know a password for. Blocking.
     """
     from understudy.workstation.reach import ask
 
@@ -38,7 +40,25 @@ def running_proxy(home: Path, environ: Mapping[str, str]) -> Runtime | None:
     current = environment.current_proxy(environ)
     around = [each for each in usable if url_of(each) == current]
     shared = [each for each in usable if each.owner is None]
-    return next((found for each in (*around, *shared) if (found := ask(each)) and found.pid == each.pid), None)
+    proxy = next((found for each in (*around, *shared) if (found := ask(each)) and found.pid == each.pid), None)
+    if proxy is not None:
+        refuse_locked(proxy, home)
+    return proxy
+
+
+def refuse_locked(proxy: Runtime, home: Path) -> None:
+    """Raises CannotDo where it lets nobody in without a password: it tells nobody which, so no program can be given it.
+
+    Blocking.
+    """
+    from understudy.workstation.reach import wants_password
+
+    if proxy.port is not None and wants_password(proxy.port):
+        raise CannotDo(
+            f"the proxy (process {proxy.pid}) lets no program in without a password, which programs are not given: "
+            f"its option proxyauth, from --set or {Confdir(home).config}. Take it out"
+            + ("" if proxy.owner is not None else ", and run: understudy restart")
+        )
 
 
 def url_of(proxy: Runtime) -> str:
@@ -52,13 +72,17 @@ def prepared(
     """What leads programs to the proxy, once the files that it names are on disk.
 
     `command`: the program that is to run, where that is known. `redirected`: its connections are led to the proxy, so
-    it is told of none. Raises StateError, and ValueError where the authority cannot be read. Blocking.
+    it is told of none. Raises StateError, and CannotDo where the proxy has another authority than programs would trust.
+    Blocking.
     """
     from understudy.workstation.joining import join
     from understudy.workstation.keeping import ensure
 
     confdir, hosts = Confdir(home), frozenset(proxy.hosts)
-    ensure(confdir, hosts, time.time())
+    authority = ensure(confdir, hosts, time.time())
+    if proxy.authority not in ("", authority.fingerprint):
+        how = "understudy restart" if proxy.owner is None else "the outer `understudy run` anew"
+        raise CannotDo(f"the running proxy still has the old certificate authority; run: {how}")
     join(environment.joined(confdir, environ))
     if redirected:
         past = environment.without_proxies(environ)
@@ -67,7 +91,7 @@ def prepared(
         return Surroundings(changes, (*environment.warnings(environ, hosts), *said))
     preload = environment.NODE_PRELOAD if _has_old_node(command, environ) else None
     changes = environment.changes(url_of(proxy), confdir, environ, hosts, preload)
-    return Surroundings(changes, (*environment.warnings(environ, hosts), *_passed_by(proxy, home, environ)))
+    return Surroundings(changes, (*environment.warnings(environ, hosts), *passed_by(proxy, home, environ)))
 
 
 def hosts_of_a_new_authority(home: Path, options: Sequence[str]) -> frozenset[str]:
@@ -97,7 +121,7 @@ def warn(sentences: Iterable[str]) -> None:
         print(f"understudy: {sentence}", file=sys.stderr)
 
 
-def _passed_by(proxy: Runtime, home: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+def passed_by(proxy: Runtime, home: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     """What to say where the user has to go through a proxy of their own that a running one does not go through."""
     try:
         wanted = user_s_proxy(home, environ)

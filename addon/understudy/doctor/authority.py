@@ -14,12 +14,14 @@ from understudy.workstation.stores import look
 from understudy.workstation.trust import Facts, label
 
 CREATE = "understudy ca create"
-TRUST = "understudy ca trust"
+TRUST_SYSTEM, TRUST_NSS = "understudy ca trust --system", "understudy ca trust --nss"
 ANYTHING = "Whoever takes its key can pose as every host that it may sign for, to all programs that trust it."
 
 
 def authority(machine: Machine) -> Result:
     """Whether ours is there, and can do what it must and nothing else."""
+    if machine.stranger:
+        return skipped("it would be in a folder that is not Understudy's")
     path = machine.confdir.authority
     try:
         data = reading.read(path)
@@ -49,9 +51,9 @@ def judge_missing(was_there: bool) -> Result:
 def judge(found: Authority, hosts: frozenset[str], now: float) -> Result:
     """`hosts`: those that it is to sign for. `now`: epoch seconds."""
     if wrong := obstacles(found, hosts, now):
-        return bad(f"the certificate authority is not fit: {' '.join(wrong)}", ANYTHING, ROTATE)
+        return bad(f"the certificate authority is not fit: {' '.join(wrong)}", "No proxy starts with it.", ROTATE)
     if advice := faults(found, hosts, now):
-        return warn(f"the certificate authority: {' '.join(advice)}", ANYTHING, ROTATE)
+        return warn(f"the certificate authority: {' '.join(advice)}", "It works; another one would do better.", ROTATE)
     return ok(f"signs for {', '.join(sorted(found.permitted))} alone")
 
 
@@ -60,6 +62,8 @@ def files(machine: Machine) -> Result:
     found = _ours(machine.confdir)
     if found is None:
         return skipped("there is no certificate authority")
+    if obstacles(found, machine.hosts, machine.now):
+        return skipped("the authority itself is not fit")
     confdir = machine.confdir
     held = {path: certificates(content(path)) for path in (confdir.certificate, confdir.bundle)}
     return judge_files(held[confdir.certificate], held[confdir.bundle], next(iter(certificates(found.certificate))))
@@ -94,9 +98,23 @@ def make(machine: Machine) -> Iterator[str]:
 
 
 def foreign(machine: Machine) -> Result:
-    """Whether running proxies use an authority that can sign for everything."""
+    """Whether running proxies use the authority that is there now, or one that can sign for everything."""
+    if (found := _ours(machine.confdir)) is not None:
+        here = [proxy for proxy in machine.proxies if Path(proxy.confdir) == machine.confdir.path]
+        if old := [proxy.pid for proxy in here if proxy.authority not in ("", found.fingerprint)]:
+            return judge_old(old)
     folders = sorted({Path(p.confdir) for p in machine.proxies if Path(p.confdir) != machine.confdir.path})
     return judge_foreign([(folder, _faults(folder, machine)) for folder in folders], bool(machine.proxies))
+
+
+def judge_old(pids: Sequence[int]) -> Result:
+    """`pids`: the processes of running proxies that have another authority than programs are pointed to."""
+    which = ", ".join(f"process {pid}" for pid in pids)
+    return bad(
+        f"a running proxy has another authority than the one in the files ({which})",
+        "It goes on with what it has read as it was started. Programs that go by the files refuse it.",
+        "understudy restart",
+    )
 
 
 def judge_foreign(found: Sequence[tuple[Path, Sequence[str]]], any_runs: bool) -> Result:
@@ -106,7 +124,7 @@ def judge_foreign(found: Sequence[tuple[Path, Sequence[str]]], any_runs: bool) -
         return warn(
             f"a running proxy uses the certificate authority in {wrong[0][0]}: {' '.join(wrong[0][1])}",
             ANYTHING,
-            "understudy start",
+            "understudy stop && understudy start --background",
         )
     return ok("running proxies use a constrained authority") if any_runs else skipped("no proxy is running")
 
@@ -121,21 +139,22 @@ def stores(machine: Machine) -> Result:
 
 def judge_stores(facts: Facts, found: Authority, roots: frozenset[bytes]) -> Result:
     """`facts`: what of ours is in which store. `roots`: what the system trusts; none where that is in no file."""
-    named = [name for names in (*facts.nss.values(), facts.keychain) for name in names]
+    of_nss = [name for names in facts.nss.values() for name in names]
+    named = [*of_nss, *facts.keychain]
     older = [path for path, content in facts.anchors.items() if content != found.certificate]
     older += [name for name in named if name != label(found)]
     if older:
         return bad(
             f"an authority of Understudy's that is no longer in use is trusted: {', '.join(older)}",
             "Programs that go by that store refuse the proxy, which has another one now.",
-            TRUST,
+            TRUST_NSS if all(name in of_nss for name in older) else TRUST_SYSTEM,
         )
     claimed = found.certificate in facts.anchors.values()
     if claimed and roots and not certificates(found.certificate) <= roots:
         return bad(
             "the authority was given to the system, but is not among what the system trusts",
             "Programs that go by the system's store refuse the proxy.",
-            TRUST,
+            TRUST_SYSTEM,
         )
     if not claimed and not named:
         return ok("no store was made to trust it, and none needs to")

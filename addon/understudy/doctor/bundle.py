@@ -3,20 +3,24 @@
 import json
 import platform
 import re
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+from mitmproxy.exceptions import OptionsError
+
 from understudy import __version__, needs
 from understudy.doctor import reading
+from understudy.doctor.belongings import belongings
 from understudy.doctor.checks import as_object, look
 from understudy.doctor.machine import Machine
-from understudy.doctor.redact import Known, Redactor, known_in
-from understudy.doctor.settings import Setting, shown
+from understudy.doctor.redact import Known, Redactor, hosts_in, known_in
+from understudy.doctor.settings import Setting, in_files, shown
 from understudy.doctor.shell import ADDING, BASE_URLS, KEY_LOGS, NO_PROXY, PROXY, REPLACING, way_of
-from understudy.workstation import logs
+from understudy.state import logs
 
 LINES = 200
 """Lines of each log, at the most."""
@@ -24,7 +28,7 @@ TAIL = 256 * 1024
 """Bytes at the end of a log that are looked at."""
 HEAD = """\
 What Understudy's `diag` found on a machine, for a bug report. Accounts have pseudonyms. Tokens, ids, e-mail addresses,
-and paths below a home were taken out, bodies were never in it. Look through it before you send it.
+hosts, addresses and paths of yours were taken out, bodies were never in it. Look through it before you send it.
 """
 _VARIABLES = (
     *PROXY,
@@ -49,7 +53,8 @@ Section = Callable[[Machine, Sequence[Setting]], object]
 
 def bundle(machine: Machine, settings: Sequence[Setting]) -> str:
     """The whole text: a head, and sections with their titles. What cannot be found out says so, and no more."""
-    redactor = Redactor(_known(machine), {machine.home: "<understudy>", machine.user_home: "~"})
+    folders = {machine.home: "<understudy>", machine.user_home: "~"}
+    redactor = Redactor(_known(machine, settings), {**_resolved(folders), **folders}, _installed())
     parts = [HEAD]
     for title, section in SECTIONS.items():
         try:
@@ -71,22 +76,54 @@ def _rendered(value: object, depth: int) -> str:
     return json.dumps(value)
 
 
-def _known(machine: Machine) -> Known:
-    """All that any file of ours says of accounts, those that are no longer in the pool included."""
-    paths = [machine.home / "accounts.json", *sorted(machine.home.rglob("*.json*"))]
+def _resolved(folders: Mapping[Path, str]) -> Mapping[Path, str]:
+    return {path.resolve(): shown for path, shown in folders.items()}
+
+
+def _installed() -> Iterator[Path]:
+    """Where the code is, but for a folder of the whole system, as `/usr`."""
+    found = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2])
+    return (path for path in found if len(path.parts) > 2)
+
+
+def _known(machine: Machine, settings: Sequence[Setting]) -> Known:
+    """All that any file of ours says of accounts, those that are no longer in the pool included, and of hosts."""
+    paths = [machine.home / "accounts.json", *(path for path in belongings(machine.home) if ".json" in path.name)]
+    paths += sorted((machine.home / "quarantine").glob("*"))  # They may have been given other names.
     pool = machine.stored.pool
     # Tokens in the keychain are in no file.
     tokens = [token.reveal() for a in (pool.accounts if pool else ()) for token in (a.tokens.access, a.tokens.refresh)]
     found = known_in(_content(path) for path in paths)
-    return Known(found.labels, found.texts | {text for text in (*tokens, *_elsewhere(machine)) if text})
+    options = [(setting.name, setting.value) for setting in settings]
+    options += [(name, value) for proxy in machine.proxies for name, value in proxy.options.items()]
+    options += _written(machine)
+    chosen = [str(value) for name, value in options if name == "codex_account" and value]
+    return Known(
+        tuple(dict.fromkeys((*found.labels, *(text for text in chosen if text not in found.texts)))),
+        found.texts | {text for text in tokens if text},
+        frozenset(_hosts(machine, options)),
+    )
 
 
-def _elsewhere(machine: Machine) -> Iterator[str]:
-    """The hosts that the shell's variables lead to, as a company's proxy."""
+def _written(machine: Machine) -> Iterator[tuple[str, object]]:
+    """The options in our files, be it that a proxy has others."""
+    try:
+        yield from ((name, value) for name, (value, _) in in_files(machine.confdir.path).items())
+    except OptionsError:
+        return  # Then no option of theirs is told either.
+
+
+def _hosts(machine: Machine, options: Iterable[tuple[str, object]]) -> Iterator[str]:
+    """Those that variables, options and logs name, as a company's proxy."""
     for name in (*PROXY, *BASE_URLS):
-        found = way_of(name, machine.environ.get(name, ""))
-        if found.port is None:
-            yield found.where.rpartition(":")[0]
+        yield from hosts_in(f"//{way_of(name, machine.environ.get(name, '')).where}")
+    for name, value in options:
+        for text in value if isinstance(value, list) else [value]:
+            yield from hosts_in(str(text))
+            if name == "codex_hosts":
+                yield from (host.strip() for host in str(text).split(","))
+    for line in _log_lines(machine):
+        yield from hosts_in(line)
 
 
 def _content(path: Path) -> bytes:
@@ -156,24 +193,25 @@ def _environment(machine: Machine, _: Sequence[Setting]) -> object:
 
 
 def _files(machine: Machine, _: Sequence[Setting]) -> object:
-    """How many there are in each folder that we know, and how many bytes they have; no name of theirs."""
+    """How many of ours there are in each folder, and how many bytes they have; no name of theirs."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for path in machine.home.rglob("*"):
+    for path in belongings(machine.home):
         if path.is_symlink() or not path.is_file():
             continue
-        top = path.relative_to(machine.home).parts[0] if path.parent != machine.home else "."
-        folder = top if top in _FOLDERS else "other"
+        folder = "." if path.parent == machine.home else path.parent.name
         counts[folder] += 1
         sizes[folder] += path.stat().st_size
     return {folder: {"files": count, "bytes": sizes[folder]} for folder, count in sorted(counts.items())}
 
 
-_FOLDERS = frozenset({".", "backups", "leases", "logs", "mitmproxy", "quarantine", "running"})
-
-
 def _log(machine: Machine, _: Sequence[Setting]) -> object:
-    return [line for path in sorted(logs.folder(machine.home).glob("*.log")) for line in _last_lines(path)]
+    return [*_log_lines(machine)]
+
+
+def _log_lines(machine: Machine) -> Iterator[str]:
+    for path in sorted(logs.folder(machine.home).glob("*.log")):
+        yield from _last_lines(path)
 
 
 def _last_lines(path: Path) -> Iterator[str]:

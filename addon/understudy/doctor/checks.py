@@ -50,16 +50,21 @@ def look(machine: Machine, more: Iterable[Check[Machine]] = ()) -> Iterator[Find
     return (finding for _, finding in examine((*all_checks(), *more), machine, software.missing()))
 
 
-def mend(machine: Machine) -> Iterator[str]:
-    """Carries out the safe repairs that are due, and says what was done, or could not be, line by line."""
+def mend(machine: Machine) -> Iterator[tuple[bool, str]]:
+    """Carries out the safe repairs that are due. Gives each with whether it was done, in words.
+
+    In a folder that is not Understudy's there are none.
+    """
+    if machine.stranger:
+        return
     for check, finding in examine(all_checks(), machine, software.missing()):
         if finding.result.fixable and check.mend is not None:
             try:
-                yield from check.mend(machine)
+                yield from ((True, done) for done in check.mend(machine))
             except StateError as error:
-                yield f"{check.name}: {error}"
+                yield False, f"{check.name}: {error}"
             except Exception as error:
-                yield f"{check.name}: could not be mended ({type(error).__name__})"
+                yield False, f"{check.name} ({type(error).__name__})"
 
 
 def as_object(findings: Iterable[Finding], fixed: Iterable[str] = ()) -> dict[str, object]:

@@ -1,18 +1,21 @@
-"""Understudy's folder: that nobody else gets at it, and what killed processes have left in it."""
+"""Understudy's folder: that it is ours, that nobody else gets at it, that there is room, and what the dead left."""
 
 import os
 import shlex
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from understudy.doctor.belongings import belongings
 from understudy.doctor.check import Check, Result, bad, ok, warn
 from understudy.doctor.machine import Machine
 from understudy.workstation.confdir import Confdir
 
 MOST_NAMED = 5
 """Files that are named in one finding."""
+LEAST_FREE = 10 * 1000 * 1000
+"""Bytes that are to be free: a write makes the whole file anew, and answers may be kept on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,9 @@ class Seen:
 
 
 def seen(home: Path) -> Iterator[Seen]:
-    """The folder itself, which may be behind a link, and everything below it."""
+    """The folder itself, which may be behind a link, and what is ours below it."""
     folder = home.resolve()
-    for path in (folder, *sorted(folder.rglob("*"))):
+    for path in (folder, *belongings(folder)):
         try:
             found = path.lstat()
         except OSError:
@@ -41,16 +44,22 @@ def private(machine: Machine) -> Result:
     """Whether all of it is the user's alone."""
     if not machine.home.exists():
         return ok("it is not there yet")
+    if machine.stranger:
+        return bad(
+            f"{machine.home} is not Understudy's folder: {machine.stranger}",
+            "Understudy keeps the folder of its accounts closed to others, and that one is for other things too.",
+            "unset UNDERSTUDY_HOME",
+        )
     return judge(tuple(seen(machine.home)), os.geteuid(), _behind(machine))
 
 
 def judge(found: Sequence[Seen], user: int, confdir: Confdir) -> Result:
     """`found`: the folder first. `user`: the uid that everything is to belong to."""
     faults: tuple[tuple[Callable[[Seen], object], Callable[[Sequence[Seen]], Result]], ...] = (
-        (lambda one: one.owner != user, lambda ones: _foreign(ones, found[0].path)),
+        (lambda one: one.owner != user, _foreign),
         (lambda one: not (stat.S_ISREG(one.mode) or stat.S_ISDIR(one.mode)), _strange),
         (lambda one: stat.S_ISREG(one.mode) and one.names > 1, _twice),
-        (lambda one: stat.S_IMODE(one.mode) & _too_much(one, confdir), lambda ones: _open(ones, found[0].path)),
+        (lambda one: stat.S_IMODE(one.mode) & _too_much(one, confdir), _open),
     )
     for is_so, told in faults:
         if ones := [one for one in found if is_so(one)]:
@@ -58,11 +67,11 @@ def judge(found: Sequence[Seen], user: int, confdir: Confdir) -> Result:
     return ok("nobody else can enter it")
 
 
-def _foreign(ones: Sequence[Seen], home: Path) -> Result:
+def _foreign(ones: Sequence[Seen]) -> Result:
     return bad(
         f"not yours: {_named(ones)}",
         "Whoever owns a file can read and replace it. It comes from using sudo.",
-        f"sudo chown -R $(id -u) {quoted(home)}",
+        f"sudo chown -h $(id -u) {_all(ones)}",
     )
 
 
@@ -82,11 +91,11 @@ def _twice(ones: Sequence[Seen]) -> Result:
     )
 
 
-def _open(ones: Sequence[Seen], home: Path) -> Result:
+def _open(ones: Sequence[Seen]) -> Result:
     return bad(
         f"open to other users: {_named(ones)}",
         "It holds logins, or what programs are made to trust.",
-        f"chmod -R go= {quoted(home)}",
+        f"chmod go= {_all(ones)}",
         fixable=True,
     )
 
@@ -104,6 +113,10 @@ def _behind(machine: Machine) -> Confdir:
 def quoted(path: Path) -> str:
     """The path as a shell takes it."""
     return shlex.quote(str(path))
+
+
+def _all(ones: Iterable[Seen]) -> str:
+    return " ".join(quoted(one.path) for one in ones)
 
 
 def _named(found: Sequence[Seen]) -> str:
@@ -125,6 +138,28 @@ def make_private(machine: Machine) -> Iterator[str]:
         finally:
             os.close(file)
         yield f"closed {one.path} to other users (mode {mode:04o})"
+
+
+def room(machine: Machine) -> Result:
+    """Whether files can be written there. None is, to find out."""
+    folder = next(path for path in (machine.home, *machine.home.parents) if path.exists())
+    space = os.statvfs(folder)
+    # Some file systems do not say how much there is.
+    free = space.f_bavail * space.f_frsize if space.f_blocks else None
+    return judge_room(folder, free, bool(space.f_flag & os.ST_RDONLY), os.access(folder, os.W_OK | os.X_OK))
+
+
+def judge_room(folder: Path, free: int | None, read_only: bool, may: bool) -> Result:
+    """`folder`: ours, or where it would be made. `free`: bytes. `read_only`: the file system; `may`: this user."""
+    unwritten = "Renewed logins cannot be kept, and are lost once the old ones end; no proxy can be started."
+    if read_only:
+        return bad(f"{folder} is on a file system that cannot be written to", unwritten, f"df -h {quoted(folder)}")
+    if not may:
+        return bad(f"{folder} cannot be written to", unwritten, f"chmod u+rwx {quoted(folder)}")
+    if free is not None and free < LEAST_FREE:
+        said = f"the disk of {folder} is full: {free / 1e6:.1f} MB are left"
+        return bad(said, unwritten, f"df -h {quoted(folder)}")
+    return ok("there is room on the disk")
 
 
 def leftovers(machine: Machine) -> Result:
@@ -151,5 +186,6 @@ def bury(machine: Machine) -> Iterator[str]:
 
 CHECKS = (
     Check("folder", private, make_private),
+    Check("room", room),
     Check("leftovers", leftovers, bury),
 )

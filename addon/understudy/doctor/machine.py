@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudy.doctor import reading
+from understudy.doctor.belongings import stranger
 from understudy.state.runtime import Runtime
 from understudy.workstation.confdir import Confdir
 
@@ -56,6 +57,11 @@ class Machine:
         return Confdir(self.home)
 
     @cached_property
+    def stranger(self) -> str:
+        """Why `home` is not Understudy's folder, in words; empty where it is. Then nothing in it is changed."""
+        return stranger(self.home, self.user_home)
+
+    @cached_property
     def running(self) -> reading.Running:
         """What the proxies of this user tell."""
         return reading.running(self.home)
@@ -70,14 +76,14 @@ class Machine:
         """Whose calls are to be ours: by the running proxy's options, or else by those that one would start with."""
         from mitmproxy.exceptions import OptionsError
 
-        from understudy.doctor.settings import in_file
+        from understudy.doctor.settings import in_files
         from understudy.proxy.claim import scope_of
         from understudy.proxy.options import DEFAULT_SCOPE, read_hosts
 
         try:
             if self.proxies:
                 return frozenset(self.proxies[0].hosts)
-            told = in_file(self.confdir.config)
+            told = {name: value for name, (value, _) in in_files(self.confdir.path).items()}
             hosts = read_hosts(str(told["codex_hosts"])) if "codex_hosts" in told else DEFAULT_SCOPE.hosts
             return scope_of(hosts, capture_chatgpt=bool(told.get("codex_capture_chatgpt")), traces=True).all
         except (OptionsError, ValueError):

@@ -41,7 +41,7 @@ def judge_port(port: int, taken: bool, holder: str | None, elsewhere: bool) -> R
         return ok(f"{who} port {port}; our proxy has another")
     return warn(
         f"{who} port {port}, which is not a proxy that Understudy knows of",
-        "mitmdump without a port cannot start, and programs that are pointed there do not reach Understudy.",
+        "Programs that are pointed there do not reach Understudy: their calls fail, or go out with their own key.",
         "understudy start",
     )
 
@@ -63,7 +63,8 @@ def judge_reachable(answers: Sequence[tuple[Runtime, Runtime | None]]) -> Result
         which = ", ".join(f"127.0.0.1:{proxy.port} (process {proxy.pid})" for proxy in wrong)
         return bad(
             f"a running proxy does not answer as ours at {which}",
-            "Programs that are pointed there fail: it hangs, or something else has taken the port.",
+            "It hangs: then programs that are pointed there fail. Or something else has taken the port: then their "
+            "calls may go out with their own key.",
             "understudy restart",
         )
     return ok("answers at " + ", ".join(f"127.0.0.1:{proxy.port}" for proxy, _ in answers))

@@ -16,6 +16,7 @@ from understudy.workstation.wanted import Wanted, command_line
 
 MITMPROXY: Mapping[str, object] = {
     "mode": ["regular"],
+    "server": True,
     "listen_host": "",
     "listen_port": None,
     "confdir": None,
@@ -23,6 +24,8 @@ MITMPROXY: Mapping[str, object] = {
     "upstream_cert": True,
     "allow_hosts": [],
     "ignore_hosts": [],
+    "tcp_hosts": [],
+    "udp_hosts": [],
     "upstream_auth": None,
     "proxyauth": None,
     "ssl_verify_upstream_trusted_ca": None,
@@ -41,6 +44,8 @@ every one of its programs, has every one.
 SECRET = frozenset({"upstream_auth", "proxyauth", "web_password"})
 _ARGUMENTS = ("mode", "listen_port")
 """What `understudy start` gives mitmproxy by arguments of their own."""
+FILES = ("config.yaml", "config.yml")
+"""What mitmproxy reads in its folder, in this order."""
 _DEFAULTS = ("default", "mitmproxy's default")
 _NOT_SAID = "is not understood"
 HIDDEN = "(set, not shown)"
@@ -60,10 +65,10 @@ class Setting:
     fault: str = ""
 
 
-def settings(config: Path, launched: Values | None = None, told: Values | None = None) -> tuple[Setting, ...]:
-    """The options as a proxy with this `config.yaml` has them. Raises OptionsError where the file is no YAML.
+def settings(confdir: Path, launched: Values | None = None, told: Values | None = None) -> tuple[Setting, ...]:
+    """The options as a proxy with this `confdir` has them. Raises OptionsError where a file there is no YAML.
 
-    `launched`: those that it is started with. mitmproxy reads its file after `--set`, and before its other arguments.
+    `launched`: those that it is started with. mitmproxy reads its files after `--set`, and before its other arguments.
     `told`: those that it tells of as it runs; where these are as the rest has them, that is where they come from.
     """
     started = {name: value for name, value in (launched or {}).items() if _is_shown(name)}
@@ -71,12 +76,15 @@ def settings(config: Path, launched: Values | None = None, told: Values | None =
     values |= {name: (default, _DEFAULTS[1]) for name, default in MITMPROXY.items()}
     values |= {name: (value, "turned on by Understudy") for name, (value, _) in NEEDS.items()}
     values |= started
-    values |= {name: (value, str(config)) for name, value in in_file(config).items() if _is_shown(name)}
+    written = {name: found for name, found in in_files(confdir).items() if _is_shown(name)}
+    values |= written
     values |= {name: started[name] for name in _ARGUMENTS if name in started}
     for name, (value, source) in (told or {}).items():
         if value is not None and _is_shown(name) and values.get(name, (None, ""))[0] != value:
             values[name] = (value, source)
     faults = faults_of({name: value for name, (value, source) in values.items() if source not in _DEFAULTS})
+    if launched:
+        faults |= shut({name: value for name, (value, source) in written.items() if values[name] == (value, source)})
     return tuple(Setting(name, shown(name, v), source, faults.get(name, "")) for name, (v, source) in values.items())
 
 
@@ -101,8 +109,21 @@ def typed(spec: str) -> object:
         return text
 
 
-def in_file(config: Path) -> dict[str, Any]:
-    """The options in a `config.yaml`; none where there is no such file. Raises OptionsError where it is no YAML."""
+def in_files(confdir: Path) -> Values:
+    """The options in the files that mitmproxy reads in this folder, as it reads them: the second has the last word.
+
+    Raises OptionsError, which names the file, where one is no YAML.
+    """
+    found: Values = {}
+    for path in (confdir / name for name in FILES):
+        try:
+            found |= {name: (value, str(path)) for name, value in _in_file(path).items()}
+        except exceptions.OptionsError as error:
+            raise exceptions.OptionsError(f"{path} {error}") from None
+    return found
+
+
+def _in_file(config: Path) -> dict[str, Any]:
     try:
         found = optmanager.parse(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -137,9 +158,27 @@ def faults_of(values: Mapping[str, object]) -> dict[str, str]:
     faults = {name: "there is no such option" for name in values if name.startswith("codex_") and name not in known}
     faults |= {name: "takes another kind of value" for name, value in values.items() if not _fits(name, value)}
     fitting = {name: value for name, value in values.items() if name not in faults}
-    faults |= dict(_refused(fitting)) | _risky(fitting)
+    faults |= dict(_refused(fitting))
     # The words for a fault may quote the value.
-    return {n: said if n not in values or shown(n, values[n]) == values[n] else _NOT_SAID for n, said in faults.items()}
+    quoted = {name for name in faults if name in values and shown(name, values[name]) != values[name]}
+    return {name: _NOT_SAID if name in quoted else said for name, said in faults.items()} | _risky(fitting)
+
+
+def shut(written: Mapping[str, object]) -> dict[str, str]:
+    """What keeps programs out of a proxy that `understudy start` or `run` starts, of the options in its files."""
+    faults = {}
+    if "confdir" in written:
+        faults["confdir"] = "programs trust the authority in Understudy's own folder, and the proxy would have another"
+    if written.get("server") is False:
+        faults["server"] = "it opens no port, so that no program reaches it"
+    if "mode" in written and not _has_port(written["mode"]):
+        faults["mode"] = "none of these is regular or upstream, so that programs that are led to it have no port"
+    return faults
+
+
+def _has_port(modes: object) -> bool:
+    words = modes if isinstance(modes, list) else [modes]
+    return any(re.match(r"(?:regular|upstream)\b", str(word)) for word in words)
 
 
 def _options(values: Mapping[str, object]) -> Options:
@@ -184,11 +223,16 @@ def _risky(values: Mapping[str, object]) -> dict[str, str]:
 
 
 _RISKS = {
+    "proxyauth": "what `understudy run` and `understudy env` lead to it has no password, and cannot get in",
     "listen_host": "other machines can connect; they are hung up on, unless they have a password (proxyauth)",
     "web_host": "other machines can open mitmweb, which shows all that passes",
     "save_stream_file": "writes what programs ask and are answered to a file",
     "scripts": "other scripts see, and may change, all that passes",
 }
+
+
+WARNINGS = frozenset({"proxyauth"})
+"""Those with which a proxy works, for programs that are led to it otherwise."""
 
 
 def _is_harmless(name: str, value: object) -> bool:

@@ -9,12 +9,14 @@ from understudy.doctor.check import Check, Result, bad, ok, skipped, warn
 from understudy.doctor.machine import Machine
 from understudy.doctor.pem import certificates, content, roots_of_system
 from understudy.doctor.ports import is_taken
-from understudy.workstation.environment import BEFORE
+from understudy.workstation.environment import BEFORE, SOCKS, WEBSOCKETS, covers
 
 Environ = Mapping[str, str]
 
-PROXY = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-"""What leads to a proxy: the first that a program knows counts."""
+FIRST = (*WEBSOCKETS, *SOCKS)
+"""What some programs go by rather than by HTTPS_PROXY."""
+PROXY = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", *FIRST)
+"""What leads to a proxy: for most programs the first that they know counts."""
 NO_PROXY = ("NO_PROXY", "no_proxy")
 REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Files that take the place of what a program trusts otherwise."""
@@ -50,7 +52,7 @@ def way_of(name: str, url: str) -> Way:
         return Way()
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname or "", parts.port or 80
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return Way(name, "something that is no address")
     local = host in ("localhost", "::1") or host.startswith("127.")
@@ -72,11 +74,18 @@ def judge_proxy(environ: Environ, ports: Sequence[int], listens: bool) -> Result
         return ok("no proxy is named; `understudy run` sets one")
     if found.port is None:
         return ok(f"{found.name} leads to another proxy, {found.where}")
-    others = {name: way_of(name, environ[name]) for name in PROXY[:2] if environ.get(name)}
+    others = {name: way_of(name, environ[name]) for name in PROXY[:2] if environ.get(name, "").strip()}
     if len({other.where for other in others.values()}) > 1:
         return bad(
             "HTTPS_PROXY and https_proxy lead to different proxies",
             "Some programs go by the one, some by the other.",
+            SET,
+        )
+    past = [name for name in FIRST if environ.get(name, "").strip() and way_of(name, environ[name]).port != found.port]
+    if found.port in ports and past:
+        return bad(
+            f"{' and '.join(past)} leads past our proxy at {found.where}",
+            "Some programs go by it rather than by HTTPS_PROXY, above all to WebSockets.",
             SET,
         )
     if found.port in ports:
@@ -95,7 +104,7 @@ def judge_proxy(environ: Environ, ports: Sequence[int], listens: bool) -> Result
 
 
 def _named(environ: Environ) -> list[str]:
-    return [name for name in PROXY if environ.get(name)]
+    return [name for name in PROXY if environ.get(name, "").strip()]
 
 
 def bypass(machine: Machine) -> Result:
@@ -119,17 +128,14 @@ def judge_bypass(environ: Environ, hosts: frozenset[str], ours: bool) -> Result:
 
 
 def goes_past(no_proxy: str, host: str) -> bool:
-    """Whether a program that goes by `no_proxy` connects to `host` directly: `*`, the name, or a domain above it."""
-    for entry in no_proxy.lower().replace(",", " ").split():
-        name = entry.partition(":")[0].removeprefix("*").strip(".")
-        if entry == "*" or (name and (host == name or host.endswith(f".{name}"))):
-            return True
-    return False
+    """Whether any program that goes by `no_proxy` connects to `host` directly."""
+    return any(covers(entry, (host,)) for entry in no_proxy.replace(",", " ").split())
 
 
 def trust(machine: Machine) -> Result:
     """Whether the files of trusted certificates that this shell names hold the proxy's."""
-    proxy = next((proxy for proxy in machine.proxies if proxy.port == way(machine.environ).port), None)
+    port = way(machine.environ).port
+    proxy = next((proxy for proxy in machine.proxies if port is not None and proxy.port == port), None)
     if proxy is None:
         return skipped("no variable leads to a proxy of ours")
     ours = certificates(content(Path(proxy.confdir) / "mitmproxy-ca-cert.pem"))

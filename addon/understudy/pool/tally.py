@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Claimed requests that have ended, and the attempts behind them."""
+    """Claimed requests that have ended, the attempts behind them, and what was not claimed."""
 
     requests: int = 0
     """Those that an account carried out, or that none could."""
@@ -17,6 +17,8 @@ class Tally:
     """Attempts beyond each request's first."""
     accounts: Mapping[str, int] = field(default_factory=dict)
     """Requests answered, by the label of the account that answered."""
+    passed: int = 0
+    """Requests to our hosts that went on as they came, under the program's own key."""
 
     def __sub__(self, earlier: "Tally") -> "Tally":
         """What has been done since."""
@@ -27,11 +29,12 @@ class Tally:
             self.failed - earlier.failed,
             self.replays - earlier.replays,
             {label: count for label, count in accounts.items() if count > 0},
+            self.passed - earlier.passed,
         )
 
     def __str__(self) -> str:
         """`12 requests, answered by work (10), home (2), 2 replays`."""
-        parts = [_count(self.requests, "request")]
+        parts = [_count(self.requests, "request")] if self.requests or not self.passed else []
         if self.accounts:
             by_count = sorted(self.accounts.items(), key=lambda item: (-item[1], item[0]))
             parts.append("answered by " + ", ".join(f"{label} ({count})" for label, count in by_count))
@@ -39,6 +42,8 @@ class Tally:
             parts.append(_count(self.replays, "replay"))
         if self.failed:
             parts.append(f"{self.failed} failed")
+        if self.passed:
+            parts.append(f"{self.passed} let through under the program's own key")
         return ", ".join(parts)
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 
 from mitmproxy import command, ctx, eventsequence, http
@@ -133,6 +134,7 @@ class Understudy:
                 return
             verdict = self._verdict(flow)
             if isinstance(verdict, Leave):
+                self._count_passed(verdict.to_our_hosts)
                 return
             fields, keyless = flow.request.headers.fields, is_keyless(flow)
             take_credentials(flow.request)
@@ -254,6 +256,10 @@ class Understudy:
         if flow.response is None and flow.error is None and self._guard.presence is not None:
             flow.response = internal.answer(flow, self._guard.presence)
 
+    def _count_passed(self, to_our_hosts: bool) -> None:
+        if to_our_hosts and (presence := self._guard.presence) is not None:
+            presence.tally = replace(presence.tally, passed=presence.tally.passed + 1)
+
     def _verdict(self, flow: http.HTTPFlow) -> Verdict:
         seated = self._guard.turns.seated(flow)
         if isinstance(seated, Leave | Claim):
@@ -279,6 +285,7 @@ class Understudy:
         assert request is not None
         flow.request.headers.fields = turn.kept
         self._guard.turns.release(flow)
+        self._count_passed(True)
         line = views.Line("", 0, None, "let go: no account has the model, so the program's own key pays", 0.0)
         views.mark(flow, line, False, views.RELEASED)
         logger.warning("understudy: %s asks for %s: %s", request.host_name, safe_text(turn.asked), line.reason)

@@ -75,6 +75,9 @@ class Claim:
 class Leave:
     """Not ours: untouched."""
 
+    to_our_hosts: bool = False
+    """It goes to one of `codex_hosts` all the same, under the program's own key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
@@ -94,7 +97,9 @@ def judge(names: Names, scope: Scope) -> Verdict:
     if isinstance(found, Claim) and found.endpoint.codex and names.page:
         return Leave()  # ChatGPT's own pages ask with their own login.
     if found is None:
-        return Refuse(refusals.keyless(names.method, names.path)) if names.keyless and said & scope.hosts else Leave()
+        if not said & scope.hosts:
+            return Leave()
+        return Refuse(refusals.keyless(names.method, names.path)) if names.keyless else Leave(to_our_hosts=True)
     if not names.local:
         return Refuse(refusals.stranger())
     if names.page:

@@ -21,4 +21,5 @@ def counted(tally: Tally, turn: Turn, *, served: bool, left: bool) -> Tally:
         tally.failed + (not served and not left),
         tally.replays + max(0, len(turn.sent) - 1),
         dict(accounts),
+        tally.passed,
     )

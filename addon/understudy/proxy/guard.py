@@ -16,6 +16,7 @@ from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.exceptions import OptionsError
 from mitmproxy.master import Master
+from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import ClientHelloData
@@ -28,6 +29,7 @@ from understudy.proxy.messages import response_of, take_credentials, with_header
 from understudy.proxy.names import is_local, names_of
 from understudy.proxy.options import DEFAULT_SCOPE, chosen_by_user, read_scope
 from understudy.proxy.presence import Presence
+from understudy.proxy.shut import Shut, is_unread, names_called
 from understudy.proxy.turn import PLACEHOLDER, Attempt, Follow, Turns, Upgrade, Wait
 from understudy.wire.endpoints import prepared_endpoint
 from understudy.wire.reserved import is_meant
@@ -93,10 +95,18 @@ class Guard:
         if not {called, named} & ours:
             if not getattr(ctx.options, "codex_decrypt_all", False):
                 data.ignore_connection = True
-        elif named in ours and _is_address(called) and not server.connected:
+            return
+        data.ignore_connection = False  # Another addon may want it so.
+        if named in ours and _is_address(called) and not server.connected:
             # The certificate would name the address as well, for which our own authority cannot sign. What is left
             # alone then goes where the name leads: the program has taken the address from there, and asks for the name.
             server.address = (named, server.address[1])
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        """Nothing that is addressed to our hosts is passed on unread, whichever option or addon wants it so."""
+        if is_unread(nextlayer) and (called := names_called(nextlayer) & self._scope().all):
+            logger.warning("understudy: closed a connection to %s: it would have gone out unread", ", ".join(called))
+            nextlayer.layer = Shut(nextlayer.context)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """There is no way into ourselves."""

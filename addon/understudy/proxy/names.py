@@ -1,12 +1,11 @@
 """Reads from a mitmproxy flow everything that says where its request goes."""
 
-import socket
-
 from mitmproxy import http
 from mitmproxy.connection import Client
 from mitmproxy.proxy import mode_specs
 
 from understudy.proxy.claim import Names, Way
+from understudy.state.own_address import is_own
 from understudy.wire.identity import DUMMY_KEY
 from understudy.wire.provider import is_loopback
 
@@ -65,15 +64,4 @@ def is_local(client: Client) -> bool:
     if not peer:
         return False
     host = peer[0].removeprefix("::ffff:")
-    return is_loopback(host) or _is_own(host)
-
-
-def _is_own(address: str) -> bool:
-    """Whether this is an address of this machine, which no other can answer at: one can be bound."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as tried:
-            tried.bind((address, 0))
-    except OSError:
-        return False
-    return True
+    return is_loopback(host) or is_own(host, scope=peer[3] if len(peer) > 3 else 0)

@@ -19,6 +19,7 @@ from understudy.pool.pool import Pin
 from understudy.pool.session import Isolation
 from understudy.pool.strategies import Strategy
 from understudy.proxy.claim import Scope, scope_of
+from understudy.proxy.detours import check_detours
 from understudy.state.answers.store import Mode
 from understudy.state.errors import StateError
 from understudy.state.keychain import check_keychain
@@ -206,7 +207,7 @@ def read_offline(
     offline, file = Options(), Path(confdir, "config.yaml")
     # A user's file may set options of other addons; what is ours is taken from it once it is known.
     with _readable(file):
-        optmanager.load_paths(offline, str(file))
+        optmanager.load_paths(offline, str(file), str(file.with_suffix(".yml")))
     known = (*(option.name for option in OPTIONS), *_OF_MITMPROXY)
     offline.update_defer(**{name: told[name] for name in known if told and told.get(name) is not None})
     offline.set(*settings, defer=True)
@@ -251,10 +252,12 @@ def read_settings(options: Any) -> Settings:
         _checked(name, partial(read_word, words), getattr(options, name))
     platform = _checked("codex_platform", read_platform, options.codex_platform)
     _refuse_dangerous(options, (backend, platform) if options.codex_overflow == "on" else (backend,))
+    scope = read_scope(options)
+    check_detours(options, scope.all)
     return Settings(
         backend=backend,
         issuer=options.codex_issuer.rstrip("/"),
-        scope=read_scope(options),
+        scope=scope,
         history=Mode(options.codex_history),
         relays_sockets=options.codex_websocket == "relay",
         record=_checked("codex_record", read_count, options.codex_record),
@@ -318,11 +321,15 @@ def read_hosts(text: str) -> frozenset[str]:
     """Host names separated by commas, in lower case. Raises ValueError for none, or for what is no host name."""
     hosts = frozenset(name.strip().lower().removesuffix(".") for name in text.split(",") if name.strip())
     for host in hosts:
-        if not all(part and part.replace("-", "").isalnum() for part in host.split(".")) or not host.isascii():
+        if host.startswith("-") or not all(map(_is_label, host.split("."))):
             raise ValueError(f"not a host name: {host!r}")
     if not hosts:
         raise ValueError("name at least one host, or do not load the script")
     return hosts
+
+
+def _is_label(part: str) -> bool:
+    return part.isascii() and part.replace("-", "").isalnum()
 
 
 def read_word(words: Sequence[str], word: str) -> str:

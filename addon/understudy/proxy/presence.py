@@ -52,6 +52,7 @@ class Presence:
             owner=self._launcher.owner,
             hosts=tuple(sorted(read_scope(options).all)),
             web=_web_page(),
+            authority=_authority(),
             tally=self.tally,
         )
 
@@ -129,6 +130,12 @@ def _listeners() -> tuple[Listener, ...]:
 
 def _spelt(mode: ProxyMode) -> str:
     return f"{mode.type_name}:{mode.data}" if mode.data else mode.type_name
+
+
+def _authority() -> str:
+    """Of what mitmproxy holds in memory: the file may be another by now."""
+    store = ctx.master.addons.get("tlsconfig").certstore
+    return store.default_chain_certs[-1].fingerprint().hex() if store else ""
 
 
 def _web_page() -> str | None:

@@ -14,7 +14,7 @@ from understudy.proxy.messages import place_of
 from understudy.proxy.presence import Presence
 from understudy.proxy.roster import Shown
 from understudy.proxy.turn import Turns
-from understudy.state import telling
+from understudy.state import logs, telling
 from understudy.state.affinity import AffinityFile
 from understudy.state.board import session_line
 from understudy.state.quota import MOST_SESSIONS
@@ -33,6 +33,7 @@ class Sharing:
     def __init__(self, home: Path, dispatcher: Dispatcher, turns: Turns, presence: Presence) -> None:
         self._dispatcher = dispatcher
         self._turns = turns
+        self._home = home
         self._affinity = AffinityFile(home)
         self._presence = presence
         self._trouble = ""
@@ -104,6 +105,7 @@ class Sharing:
         self._dispatcher.roster.take_in()
         self._merge()
         self._presence.tell(runtime, telling.encode(told))
+        logs.bound(self._home)
         decoded = (telling.decode(record.told) for record in self._presence.others())
         return tuple(other for other in decoded if other is not None)
 

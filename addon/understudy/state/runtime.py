@@ -46,6 +46,8 @@ class Runtime:
     """Those whose calls it claims, and whose TLS it opens."""
     web: str | None = None
     """Where mitmweb's page is."""
+    authority: str = ""
+    """SHA-256 (hex) of the root that programs have to trust it by, as it was loaded; empty: none is loaded yet."""
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -80,7 +82,10 @@ def decode(pid: int, told: object) -> Runtime | None:
             owner=None if told["owner"] is None else int(told["owner"]),
             hosts=tuple(str(host) for host in told["hosts"]),
             web=None if told["web"] is None else str(told["web"]),
-            tally=Tally(int(tally["requests"]), int(tally["failed"]), int(tally["replays"]), counts),
+            authority=str(told["authority"]),
+            tally=Tally(
+                int(tally["requests"]), int(tally["failed"]), int(tally["replays"]), counts, int(tally["passed"])
+            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -93,5 +98,5 @@ def runtimes(home: Path) -> tuple[Runtime, ...]:
 
 
 def shared_proxy(home: Path) -> Runtime | None:
-    """The running proxy that any program may use, or None. Blocking file work."""
-    return next((each for each in runtimes(home) if each.owner is None and each.port is not None), None)
+    """The running proxy that serves nobody alone, and is not ending; or None. Blocking file work."""
+    return next((each for each in runtimes(home) if each.owner is None and each.listeners), None)

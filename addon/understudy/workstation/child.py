@@ -52,6 +52,9 @@ class Child:
             runtime = hear(self._line)
         except (OSError, ValueError, TypeError):
             runtime = None
+        except BaseException:  # As by Ctrl-C: the user takes it for ended.
+            self.give_up()
+            raise
         if runtime is None:
             self.give_up()
             raise LaunchError(

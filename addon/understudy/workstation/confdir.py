@@ -32,5 +32,7 @@ class Confdir:
 
     @property
     def config(self) -> Path:
-        """mitmproxy's own configuration file for a proxy that is started with this folder."""
-        return self.path / "config.yaml"
+        """mitmproxy's own configuration file for a proxy that is started with this folder: it reads either of two."""
+        path = self.path / "config.yaml"
+        other = path.with_suffix(".yml")
+        return other if other.exists() and not path.exists() else path

@@ -27,6 +27,10 @@ BEFORE = "UNDERSTUDY_BEFORE"
 """Holds, as JSON, what each variable was before it was changed and what it was changed to, so that it can be undone."""
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """What programs send https through, the first of them that there is."""
+WEBSOCKETS = ("wss_proxy", "WSS_PROXY")
+"""What aiohttp alone, and websockets before all others, goes through to a wss:// address."""
+SOCKS = ("socks_proxy", "SOCKS_PROXY")
+"""What some programs, as those on websockets, go through rather than through HTTPS_PROXY."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """What never goes through a proxy. Not `[::1]` too: httpx 0.28 takes that for a URL and fails."""
 NODE_PRELOAD = Path(__file__).with_name("node-proxy.cjs")
@@ -36,6 +40,8 @@ NODE_READS_PROXY = (22, 21)
 
 _PORTS = {"http": 80, "https": 443}
 """Of the proxies that mitmproxy can go through."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Of a variable, as every shell takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,10 @@ def changes(
     `url`: None where the program needs no proxy, as in transparent mode. `hosts`: those that must not bypass it.
     `preload`: the script that a Node gets which cannot use a proxy. Of an environment that has been changed before, the
     one that the user had is what counts: so to change it twice is to change it once. HTTP_PROXY and ALL_PROXY stay:
-    plain HTTP is not for this proxy, and for https each program reads HTTPS_PROXY first.
+    plain HTTP is not for this proxy, and for https each program reads HTTPS_PROXY before ALL_PROXY.
     """
     own = before(environ)
-    wanted = {**({} if url is None else _route(url, own, hosts, preload)), **_trust(confdir, own)}
+    wanted: Changes = {**({} if url is None else _route(url, own, hosts, preload)), **_trust(confdir, own)}
     if not own.get("OPENAI_API_KEY"):
         wanted["OPENAI_API_KEY"] = DUMMY_KEY
     undone = {name: own.get(name) for name in _saved(environ) if name not in wanted}
@@ -71,7 +77,7 @@ def changes(
 
 def without_proxies(environ: Environ) -> Changes:
     """What to change for a program whose connections are redirected: a proxy of the user's own would be another way."""
-    return {name: None for name in PROXIES if before(environ).get(name)}
+    return {name: None for name in (*PROXIES, *WEBSOCKETS, *SOCKS) if before(environ).get(name)}
 
 
 def restoring(environ: Environ) -> Changes:
@@ -123,10 +129,11 @@ def upstream(environ: Environ) -> Upstream | None:
     own = before(environ)
     if "*" in _entries(own):
         return None
-    name = next((name for name in PROXIES if own.get(name)), None)
+    name = next((name for name in PROXIES if own.get(name, "").strip()), None)
     if name is None:
         return None
-    found = _address(own[name] if "://" in own[name] else f"http://{own[name]}")
+    value = own[name].strip()
+    found = _address(value if "://" in value else f"http://{value}")
     if found is None:
         raise ValueError(f"{name} names a proxy that cannot be gone through: only http:// and https:// can")
     return found
@@ -135,10 +142,11 @@ def upstream(environ: Environ) -> Upstream | None:
 def warnings(environ: Environ, hosts: Iterable[str] = HOSTS) -> tuple[str, ...]:
     """What the user should know of their own environment, a sentence each: it is changed, or leads past the proxy."""
     own, names = before(environ), tuple(hosts)
-    bypassing = (entry for entry in _entries(own) if _covers(entry, names))
+    bypassing = (entry for entry in _entries(own) if covers(entry, names))
     elsewhere = {name: _host(own[name]) for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE") if own.get(name)}
     return (
         *(f"NO_PROXY has {entry!r}, which would lead past the proxy: left out" for entry in bypassing),
+        *(f"{name} would lead some programs past the proxy: left out" for name in SOCKS if own.get(name)),
         *(
             f"{name} leads elsewhere ({host or 'no URL'}): programs that heed it are not served"
             for name, host in elsewhere.items()
@@ -153,11 +161,27 @@ def old_node(version: str) -> bool:
     return found is not None and ((release := (int(found[1]), int(found[2]))) < NODE_READS_PROXY or release[0] == 23)
 
 
-def _route(url: str, own: Environ, hosts: Iterable[str], preload: Path | None) -> dict[str, str]:
+def covers(entry: str, hosts: Iterable[str]) -> bool:
+    """Whether any program takes this entry of NO_PROXY for one of the hosts.
+
+    For some an end of the name is enough, or a pattern, or (httpx) a URL, in which no host at all means every host.
+    """
+    name = re.sub(r":\d+\Z", "", entry.lower().rpartition("://")[2].partition("/")[0]).rstrip(".")
+    end = name.lstrip("*").lstrip(".")
+    return any(host.endswith(end) or fnmatchcase(host, name) for host in hosts)
+
+
+def _route(url: str, own: Environ, hosts: Iterable[str], preload: Path | None) -> Changes:
     names = tuple(hosts)
-    kept = [entry for entry in _entries(own) if not _covers(entry, names)]
+    kept = [entry for entry in _entries(own) if not covers(entry, names)]
     spared = ",".join(dict.fromkeys((*kept, *LOOPBACK)))
-    route = {"HTTPS_PROXY": url, "https_proxy": url, "NO_PROXY": spared, "no_proxy": spared, "NODE_USE_ENV_PROXY": "1"}
+    route: Changes = {
+        **dict.fromkeys(("HTTPS_PROXY", "https_proxy", *WEBSOCKETS), url),
+        **{name: None for name in SOCKS if own.get(name)},
+        "NO_PROXY": spared,
+        "no_proxy": spared,
+        "NODE_USE_ENV_PROXY": "1",
+    }
     if preload is not None:
         quoted = str(preload).replace("\\", "\\\\").replace('"', '\\"')
         route["NODE_OPTIONS"] = f'{own.get("NODE_OPTIONS", "")} --require "{quoted}"'.strip()
@@ -168,13 +192,6 @@ def _entries(environ: Environ) -> tuple[str, ...]:
     """What either spelling has: some programs read only the one, some only the other."""
     both = f"{environ.get('no_proxy', '')},{environ.get('NO_PROXY', '')}"
     return tuple(dict.fromkeys(entry for entry in re.split(r"[,\s]+", both) if entry))
-
-
-def _covers(entry: str, hosts: Iterable[str]) -> bool:
-    """Whether any program takes the entry for one of the hosts: for some an end of the name is enough, or a pattern."""
-    name = re.sub(r":\d+\Z", "", entry.lower()).rstrip(".")
-    end = name.lstrip("*").lstrip(".")
-    return any(host.endswith(end) or fnmatchcase(host, name) for host in hosts)
 
 
 def _trust(confdir: Confdir, own: Environ) -> dict[str, str]:
@@ -233,7 +250,7 @@ def _place(confdir: Confdir, sources: tuple[Path, ...]) -> Path:
 def _saved(environ: Environ) -> dict[str, tuple[str | None, str | None]]:
     try:
         found = json.loads(environ.get(BEFORE, "{}"))
-        return {str(name): (_text(old), _text(new)) for name, (old, new) in found.items()}
+        return {name: (_text(old), _text(new)) for name, (old, new) in found.items() if _NAME.fullmatch(name)}
     except (ValueError, TypeError, AttributeError):
         return {}
 

@@ -1,5 +1,6 @@
 """Runs one program in the foreground as a shell would: same terminal, same process group, signals and end passed on."""
 
+import errno
 import os
 import select
 import shutil
@@ -16,8 +17,14 @@ ASIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """What is sent to this process is meant for the program."""
 KEYS = (signal.SIGINT, signal.SIGQUIT)
 """What a terminal sends to its whole foreground group: the program has it already."""
+SHELL = "/bin/sh"
+"""What runs a script that does not say what runs it."""
 
 Enter = Callable[[], None]
+
+
+class NotRun(Exception):
+    """The system cannot run the program; the message is the system's own."""
 
 
 def find(command: str, path: str | None) -> str:
@@ -46,7 +53,7 @@ def attend(
 
     `enter` is called in the new process before the program is there, as to go into a cgroup. `look` is called every
     half second. Files that this process has inherited are the program's, too, such as those of `<(...)`; our own are
-    closed to it. For the main thread, and while there is no other. Raises OSError where it cannot be run.
+    closed to it. For the main thread, and while there is no other. Raises NotRun.
     """
     with _Signals() as signals:
         process = signals.spawn(words, program, environ, enter)
@@ -95,8 +102,9 @@ class _Signals:
         os.set_blocking(self._waking, False)
         self._wakeup_before = signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
         for number in (*ASIDE, *KEYS, signal.SIGCONT, signal.SIGCHLD):
-            # What is ignored, as by nohup, is to be ignored by the program as well.
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            # What is ignored, as by nohup, is to be ignored by the program as well. But how a child ended, nobody is
+            # told who ignores SIGCHLD.
+            if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._take)
         return self
 
@@ -112,17 +120,21 @@ class _Signals:
     def spawn(
         self, words: Sequence[str], program: str, environ: Mapping[str, str], enter: Enter | None
     ) -> "subprocess.Popen[bytes]":
-        """Starts the program. A signal that comes meanwhile waits until it is known for whom."""
+        """Starts the program. A signal that comes meanwhile waits until it is known for whom. Raises NotRun."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*ASIDE, *KEYS))
 
         def begin() -> None:
             if enter is not None:
                 enter()
+            if self._before[signal.SIGCHLD] is signal.SIG_IGN:
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
         try:
-            process = subprocess.Popen(words, executable=program, env=environ, close_fds=False, preexec_fn=begin)
+            process = _popen(words, program, environ, begin)
             self._child = process.pid
+        except OSError as error:
+            raise NotRun(error.strerror) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return process
@@ -141,6 +153,27 @@ class _Signals:
                 os.kill(self._child, number)
             except ProcessLookupError:
                 pass
+
+
+def _popen(words: Sequence[str], program: str, environ: Mapping[str, str], begin: Enter) -> "subprocess.Popen[bytes]":
+    def popen(words: Sequence[str], program: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(words, executable=program, env=environ, close_fds=False, preexec_fn=begin)
+
+    try:
+        return popen(words, program)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or not _is_text(program):
+            raise
+    return popen((words[0], program, *words[1:]), SHELL)
+
+
+def _is_text(program: str) -> bool:
+    """Whether a shell would take the file for a script, although it does not say whose."""
+    try:
+        with Path(program).open("rb") as file:
+            return b"\0" not in file.read(256)
+    except OSError:
+        return False
 
 
 def _in_foreground() -> bool:

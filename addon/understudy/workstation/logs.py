@@ -1,35 +1,15 @@
-"""What proxies in the background write: files of ours in `logs/`, of which a few are kept."""
+"""What a proxy in the background has written of why it did not start."""
 
-import os
-from itertools import pairwise
 from pathlib import Path
 
-from understudy.state.home import private_folder
+from understudy.state.logs import folder, opened
 
-LARGEST = 1024 * 1024
-"""Bytes from which on a log is put aside when a proxy starts."""
-KEPT = 3
-"""How many of those that were put aside are kept."""
+__all__ = ["folder", "opened", "why"]
+
 LINES = 8
 """How many lines tell why a proxy did not start."""
 SHOWN = 64 * 1024
 """Bytes of a log that are looked at for them."""
-
-
-def folder(home: Path) -> Path:
-    """Where they are."""
-    return home / "logs"
-
-
-def opened(path: Path) -> int:
-    """The log to write on, for its owner alone; a large one is put aside first. Raises StateError, OSError."""
-    private_folder(path.parent)
-    if path.exists() and path.stat().st_size > LARGEST:
-        names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))]
-        for newer, older in reversed(list(pairwise(names))):
-            if newer.exists():
-                newer.replace(older)
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def why(path: Path, began: int) -> str:

@@ -23,12 +23,25 @@ def ask(proxy: Runtime | int, timeout: float = TIMEOUT) -> Runtime | None:
     if port is None:
         return None
     try:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as connection:
-            connection.request("GET", f"http://{NAME}/runtime", headers={"Host": NAME, "Connection": "close"})
-            response = connection.getresponse()
-            if response.status == http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and isinstance(proxy, Runtime):
-                return proxy
-            said = json.loads(response.read(LARGEST))
+        status, content = _answer(port, timeout)
+        if status == http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and isinstance(proxy, Runtime):
+            return proxy
+        said = json.loads(content)
         return decode(int(said["pid"]), said)
     except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError):
         return None
+
+
+def wants_password(port: int, timeout: float = TIMEOUT) -> bool:
+    """Whether what answers at a port of 127.0.0.1 lets nobody in without a password (`proxyauth`). Blocking."""
+    try:
+        return _answer(port, timeout)[0] == http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _answer(port: int, timeout: float) -> tuple[int, bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as connection:
+        connection.request("GET", f"http://{NAME}/runtime", headers={"Host": NAME, "Connection": "close"})
+        response = connection.getresponse()
+        return response.status, response.read(LARGEST)

@@ -116,7 +116,7 @@ def again(home: Path, running: Runtime, more: Wanted) -> Wanted:
             f"the running proxy (process {running.pid}) was not started by `understudy start`: end it where it was "
             "started, then run: understudy start"
         )
-    return replace(started, port=running.port).merged(more)
+    return replace(started, port=running.port or running.listeners[0].port).merged(more)
 
 
 def _path(home: Path) -> Path:

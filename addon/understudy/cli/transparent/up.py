@@ -8,6 +8,8 @@ from understudy.cli.pool import confirm
 from understudy.state.home import home
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from understudy.state.runtime import Runtime
     from understudy.workstation.redirection.making import Intent, Made
 
@@ -50,30 +52,62 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Makes it. Exit code 0, or 1 where it does not work: then nothing is left of it."""
-    from understudy.workstation.redirection.machine import Impossible, NoListener
-    from understudy.workstation.redirection.making import Wish, intend, make
-    from understudy.workstation.redirection.shell import Failed, needs_sudo
-    from understudy.workstation.redirection.step import rendered
+    from understudy.workstation.redirection.machine import Impossible
+    from understudy.workstation.redirection.making import make
+    from understudy.workstation.redirection.shell import Failed
 
     try:
-        wish = Wish(arguments.user, arguments.systemd, arguments.every_address, arguments.tool)
-        try:
-            intent = intend(home(), wish)
-        except NoListener as error:
-            if arguments.dry_run:
-                raise
-            _have_it_listen(error.running)
-            intent = intend(home(), wish)
+        intent = _intent(arguments)
         if arguments.dry_run:
-            print(rendered(intent.steps, sudo=needs_sudo()))
+            print(_shown(intent))
             return 0
-        if arguments.systemd or intent.tool == "pf":
-            confirm("This way was not run by us. Carry it out?", arguments.yes)
         made = make(home(), intent)
     except (Impossible, Failed) as error:
         raise CannotDo(str(error)) from None
     print("\n".join(_said(made, intent)))
     return 0
+
+
+def _intent(arguments: argparse.Namespace) -> "Intent":
+    """What is to be made, agreed to by the user. Nothing is started for what cannot be. Raises Impossible, CannotDo."""
+    from understudy.workstation.redirection.machine import NoListener
+    from understudy.workstation.redirection.making import Wish, aim, intend
+
+    wish = Wish(arguments.user, arguments.systemd, arguments.every_address, arguments.tool)
+    try:
+        intent = intend(home(), wish)
+    except NoListener as error:
+        if arguments.dry_run:
+            raise
+        _agree(arguments, aim(wish, _hosts(error.running)).tool)
+        _have_it_listen(error.running)
+        return intend(home(), wish)
+    if not arguments.dry_run:
+        _agree(arguments, intent.tool)
+    return intent
+
+
+def _agree(arguments: argparse.Namespace, tool: str) -> None:
+    """Raises CannotDo where the user does not."""
+    if arguments.systemd or tool == "pf":
+        confirm("This way was not run by us. Carry it out?", arguments.yes)
+
+
+def _hosts(running: "Runtime | None") -> "Collection[str]":
+    """The hosts of the proxy that is to take what is redirected, which may have to be started. Raises WrongUse."""
+    from understudy.cli.start import hosts_to_sign_for
+    from understudy.workstation.confdir import Confdir
+    from understudy.workstation.wanted import Wanted
+
+    return running.hosts if running else hosts_to_sign_for(Wanted(), str(Confdir(home()).path))
+
+
+def _shown(intent: "Intent") -> str:
+    from understudy.workstation.redirection.shell import needs_sudo
+    from understudy.workstation.redirection.step import rendered
+
+    made, tried = (rendered(steps, sudo=needs_sudo()) for steps in (intent.steps, intent.trial))
+    return f"{made}\n\n# And to look whether it is there, and works:\n{tried}"
 
 
 def _have_it_listen(running: "Runtime | None") -> None:

@@ -58,7 +58,7 @@ def examine(home: Path, proxies: Sequence[Runtime]) -> Condition:
         return Condition(State.OFF)
     if known.boot != machine.boot():
         return Condition(State.GONE, known, ("the machine was started anew; nothing is redirected",), UP)
-    listening = {machine.transparent_ports(each) for each in proxies} - {None}
+    listening = {ports: each for each in proxies if (ports := machine.transparent_ports(each))}
     if any(machine.catches(known.redirect.selector, each.pid) for each in proxies):
         return Condition(
             State.LOOP, known, ("the proxy runs in the group whose calls it serves",), "understudy restart"
@@ -66,6 +66,8 @@ def examine(home: Path, proxies: Sequence[Runtime]) -> Condition:
     if known.redirect.ports not in listening:
         why = "no proxy takes what is redirected: it is refused, and nothing goes out"
         return Condition(State.STALE, known, (why,), UP if listening else f"understudy start --transparent, or: {DOWN}")
+    if others := known.redirect.other_than(listening[known.redirect.ports].hosts):
+        return Condition(State.HALF, known, others, UP)
     return _rules(known)
 
 

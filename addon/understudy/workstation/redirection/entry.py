@@ -30,6 +30,8 @@ def enter(home: Path, again: Sequence[str]) -> None:
     proxy, ports = machine.transparent_proxy(home)
     if ports != known.redirect.ports:
         raise Impossible("the proxy listens elsewhere by now; run: understudy transparent up")
+    if others := known.redirect.other_than(proxy.hosts):
+        raise Impossible("; ".join(others) + "; run: understudy transparent up")
     if not machine.catches(group, os.getpid()):
         if group.systemd:
             _begin_anew(again)

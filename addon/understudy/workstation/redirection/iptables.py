@@ -80,7 +80,7 @@ true
 """
 
 _LOOK = """\
-{ iptables-save; ip6tables-save; } 2> /dev/null | grep -e "$0" | grep -v -e "^:" -e " -d " | grep .
+{ iptables-save; ip6tables-save; } 2> /dev/null | grep -w -e "$0" | grep -v -e "^:" -e " -d " | grep .
 """
 
 
@@ -91,6 +91,12 @@ def _nat(redirect: Redirect, version: int) -> str:
 
 
 def _filter(redirect: Redirect, version: int) -> str:
+    # The second packet of a redirected connection: nobody but the proxy's user may send it, as `nft` has it.
+    accepted = f"tcp --sport {redirect.ports[0 if version == 4 else 1]} --tcp-flags SYN,ACK SYN,ACK"
+    answers = [
+        f"-A {redirect.name} -p {accepted} {what}"
+        for what in (f"-m owner --uid-owner {redirect.owner} -j RETURN", "-j DROP")
+    ]
     lines = [
         line
         for to in _addresses(redirect, version)
@@ -99,7 +105,8 @@ def _filter(redirect: Redirect, version: int) -> str:
             f"-A {redirect.name} {to}-p tcp -j REJECT --reject-with tcp-reset",
         )
     ]
-    return _table("filter", redirect, ["udp --dport 443", "tcp --dport 443 --syn"], lines)
+    led = f"-I OUTPUT 1 -p {accepted} -m conntrack --ctstate DNAT -j {redirect.name}"
+    return _table("filter", redirect, ["udp --dport 443", "tcp --dport 443 --syn"], [*answers, *lines, led])
 
 
 def _table(table: str, redirect: Redirect, caught: list[str], lines: list[str]) -> str:

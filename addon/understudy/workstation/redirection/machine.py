@@ -8,6 +8,7 @@ import sys
 from ipaddress import ip_address
 from pathlib import Path
 
+from understudy.state.own_address import is_own
 from understudy.state.runtime import Runtime, runtimes
 from understudy.workstation.confdir import Confdir
 from understudy.workstation.redirection.redirect import OtherUser, Selector
@@ -161,14 +162,4 @@ def unfit(address: str) -> str:
     kind = next((kind for kind in kinds if getattr(parsed, f"is_{kind}")), "")
     if kind:
         return f"a {kind.replace('_', '-')} address"
-    return "an address of this machine" if _is_own(address) else ""
-
-
-def _is_own(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as own:
-            own.bind((address, 0))
-    except OSError:
-        return False
-    return True
+    return "an address of this machine" if is_own(address) else ""

@@ -32,6 +32,16 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What is asked of `up`, as far as that can be told without a proxy."""
+
+    selector: Selector
+    tool: str
+    addresses: tuple[str, ...]
+    """Those of the hosts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """What `up` is to make, with all that it has found out; nothing is made yet."""
 
@@ -49,21 +59,31 @@ class Intent:
         """What is carried out."""
         return plan.up(self.redirect, TOOLS[self.tool], self.earlier)
 
+    @property
+    def trial(self) -> tuple[Step, ...]:
+        """What is carried out before and afterwards, as root or as another user: to look, and to prove it."""
+        return (TOOLS[self.tool].look(self.redirect.name), *proof.steps(self.redirect.selector))
+
+
+def aim(wish: Wish, hosts: Collection[str]) -> Aim:
+    """Whether what is asked can be, for `hosts`. Changes nothing. Raises Impossible."""
+    selector = _selector(wish, os.geteuid())
+    tool = _tool(wish, selector)
+    if machine.catches(selector, os.getpid()):
+        raise Impossible("this command runs in the group itself: run it from outside")
+    return Aim(selector, tool, tuple(dict.fromkeys(address for host in hosts for address in machine.resolve(host))))
+
 
 def intend(home: Path, wish: Wish) -> Intent:
     """Finds out what `up` is to make, and whether it may. Changes nothing. Raises Impossible, StateError."""
     proxy, ports = machine.transparent_proxy(home)
-    owner = os.geteuid()
-    selector = _selector(wish, owner)
-    if machine.catches(selector, proxy.pid):
+    aimed, owner = aim(wish, proxy.hosts), os.geteuid()
+    if machine.catches(aimed.selector, proxy.pid):
         raise Impossible(f"it would catch the proxy itself (process {proxy.pid}): start the proxy outside of the group")
-    if machine.catches(selector, os.getpid()):
-        raise Impossible("this command runs in the group itself: run it from outside")
-    addresses = tuple(dict.fromkeys(address for host in proxy.hosts for address in machine.resolve(host)))
     token = secrets.token_hex(4)
-    redirect = Redirect(owner, selector, ports, proxy.hosts, addresses, wish.every_address, token)
-    earlier = refreshers(record.read(home), owner, selector)
-    return Intent(redirect, _tool(wish, selector), machine.certificate_of(proxy), proxy.pid, earlier)
+    redirect = Redirect(owner, aimed.selector, ports, proxy.hosts, aimed.addresses, wish.every_address, token)
+    earlier = refreshers(record.read(home), owner, aimed.selector)
+    return Intent(redirect, aimed.tool, machine.certificate_of(proxy), proxy.pid, earlier)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ ROOT = PurePosixPath("/sys/fs/cgroup")
 _NEW = "tcp flags & (fin | syn | rst | ack) == syn"
 """A connection's first packet. Where nothing has tracked connections before, the kernel takes the next packet of an old
 one for the first of a new one: without this it would be redirected in its midst, and break."""
+_ACCEPTED = "tcp flags & (syn | ack) == syn | ack"
 _OWN = "fib daddr type { local, broadcast, multicast } return"
 """What goes to this machine itself is nobody else's; and a name may be made to lead here."""
 
@@ -49,6 +50,13 @@ table inet {name} {{
 		{chosen} {to_v6} udp dport 443 reject
 		{chosen} {to_v4} tcp dport 443 {_NEW} reject with tcp reset
 		{chosen} {to_v6} tcp dport 443 {_NEW} reject with tcp reset
+	}}
+	chain answered {{
+		type filter hook output priority 0; policy accept;
+		{_answer(redirect.ports[0], 4)} meta skuid {redirect.owner} accept
+		{_answer(redirect.ports[0], 4)} drop
+		{_answer(redirect.ports[1], 6)} meta skuid {redirect.owner} accept
+		{_answer(redirect.ports[1], 6)} drop
 	}}
 	chain {_mark(redirect)} {{
 	}}
@@ -100,6 +108,12 @@ def reach(selector: Selector) -> str | None:
     if isinstance(selector, Cgroup) and not PurePosixPath(selector.folder).is_relative_to(ROOT):
         return f"nft looks for control groups in {ROOT}, and version 2 is mounted at {selector.mount}"
     return None
+
+
+def _answer(port: int, version: int) -> str:
+    """The second packet of a redirected connection, which tells whose socket listens. Without the third there is no
+    connection: nobody else can take the port once the proxy has ended, and read or pass on what comes."""
+    return f"meta nfproto ipv{version} tcp sport {port} {_ACCEPTED} ct status dnat"
 
 
 def _chosen(selector: Selector) -> str:

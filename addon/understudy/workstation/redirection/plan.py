@@ -45,8 +45,8 @@ def keeps(membership: str | None) -> bool:
     return membership is not None and membership.endswith(f"/{KEEPER}")
 
 
-def enter(group: Cgroup, pid: int) -> Step:
-    """Puts a process, and what it starts from then on, into the group."""
+def enter(group: Cgroup, pid: int | str) -> Step:
+    """Puts a process, and what it starts from then on, into the group. `pid`: or a word for it, to be shown."""
     return Step("enter the group", ("sh", "-c", 'echo "$0" > "$1"', str(pid), f"{group.folder}/cgroup.procs"))
 
 

@@ -4,19 +4,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pwd import getpwuid
 
 from understudy.workstation.redirection import plan
 from understudy.workstation.redirection.machine import Impossible
-from understudy.workstation.redirection.redirect import Cgroup, OtherUser, Redirect
+from understudy.workstation.redirection.redirect import Cgroup, OtherUser, Redirect, Selector
 from understudy.workstation.redirection.shell import SYSTEM, carry_out, needs_sudo
+from understudy.workstation.redirection.step import Step
 
 PATIENCE = 5.0
 """Seconds for one connection. What is redirected is answered in milliseconds."""
-PYTHONS = (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")
-"""Another user often may not enter our own."""
+PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
+"""The system's, for another user, who often may not enter our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ _TCP_FAULTS: Mapping[str, str] = {
 def _met(python: Start, redirect: Redirect, pem: str, group: Cgroup | None = None) -> tuple[Met, ...]:
     # The proxy goes by the name that is asked for, whichever of its hosts' addresses that is asked at.
     targets = [(address, redirect.hosts[0]) for address in redirect.addresses]
-    with _started(python, files("understudy.workstation.redirection").joinpath("prober.py").read_text()) as process:
+    with _started(python, _prober()) as process:
         try:
             if group is not None:
                 carry_out([plan.enter(group, process.pid)])
@@ -97,11 +98,33 @@ def _met(python: Start, redirect: Redirect, pem: str, group: Cgroup | None = Non
     return tuple(Met(**each) for each in json.loads(said))
 
 
+def steps(selector: Selector) -> tuple[Step, ...]:
+    """What the proof does as root, or as another user, to be shown."""
+    match selector:
+        case Cgroup(systemd=True):
+            return ()
+        case Cgroup() as group:
+            return (replace(plan.enter(group, "PID"), why="a connection is tried: its process enters the group"),)
+        case OtherUser() as user:
+            why = f"connections of {user.name} are tried, by the first of these that {user.name} can run"
+            words = [(*_start(user, python).argv, *_words(_prober())) for python in _pythons_for(user)]
+            return tuple(Step(why, argv, root=False) for argv in words)
+
+
+def _pythons_for(user: OtherUser) -> tuple[str, ...]:
+    """Our own may belong to the one who asks: it is not what root is to run."""
+    return PYTHONS if user.uid == 0 else (*PYTHONS, sys.executable)
+
+
+def _start(user: OtherUser, python: str) -> Start:
+    return Start(("sudo", "-u", user.name, "--", python)) if needs_sudo() else Start((python,), user.uid)
+
+
 def _python_of(user: OtherUser) -> Start:
     """A Python that this user may run. Raises Impossible."""
-    through = ("sudo", "-u", user.name, "--") if needs_sudo() else ()
-    for python in PYTHONS:
-        start = Start((*through, python), None if needs_sudo() else user.uid)
+    pythons = _pythons_for(user)
+    for python in pythons:
+        start = _start(user, python)
         try:
             with _started(start, "") as process:
                 process.communicate()
@@ -109,12 +132,20 @@ def _python_of(user: OtherUser) -> Start:
             continue
         if process.returncode == 0:
             return start
-    raise Impossible(f"{user.name} can run none of {', '.join(PYTHONS)}, so that nothing can be tried as that user")
+    raise Impossible(f"{user.name} can run none of {', '.join(pythons)}, so that nothing can be tried as that user")
+
+
+def _prober() -> str:
+    return files("understudy.workstation.redirection").joinpath("prober.py").read_text()
+
+
+def _words(program: str) -> tuple[str, ...]:
+    return ("-I", "-S", "-c", program)
 
 
 def _started(python: Start, program: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        (*python.argv, "-I", "-S", "-c", program),
+        (*python.argv, *_words(program)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """What is redirected: whose connections, to which addresses, to which ports of the proxy."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeAlias
@@ -64,6 +65,18 @@ class Redirect:
     def name(self) -> str:
         """Of everything that is made: table, chains, anchor, refresher."""
         return name_of(self.owner)
+
+    def other_than(self, hosts: Collection[str]) -> tuple[str, ...]:
+        """In what it is not for `hosts`, which the proxy claims; sentences."""
+        if self.every_address:
+            return ()
+        missing, extra = (
+            ", ".join(sorted(each)) for each in (set(hosts) - set(self.hosts), set(self.hosts) - set(hosts))
+        )
+        return (
+            *([f"the proxy serves {missing} by now, to which connections are not redirected"] if missing else []),
+            *([f"connections to {extra} are redirected, which the proxy does not serve any more"] if extra else []),
+        )
 
     def of_family(self, version: int) -> tuple[str, ...]:
         """The addresses of IPv4 (4) or IPv6 (6)."""
