@@ -130,6 +130,8 @@ class House:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # There is no terminal.
+            # What is ignored, as where the tests themselves run under nohup, is not passed on.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
 

@@ -205,7 +205,19 @@ def test_every_name_we_take_from_mitmproxy_is_there(ours: str, module: str, name
     assert hasattr(importlib.import_module(module), name) or importlib.import_module(f"{module}.{name}")
 
 
-INTERNAL = ("attempts", "following", "internals", "layer", "socket", "solo", "stream", "timed", "upgrade", "waiting")
+INTERNAL = (
+    "attempts",
+    "following",
+    "internals",
+    "layer",
+    "shut",
+    "socket",
+    "solo",
+    "stream",
+    "timed",
+    "upgrade",
+    "waiting",
+)
 
 
 def test_only_the_mitmproxy_side_knows_mitmproxy_s_layers() -> None:
