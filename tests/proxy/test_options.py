@@ -23,11 +23,11 @@ from understudy.proxy.options import (
     OPTIONS,
     Settings,
     add_options,
-    read_hosts,
     read_offline,
     read_settings,
     turn_on_needs,
 )
+from understudy.proxy.values import read_hosts
 
 
 def options_with(**values: object) -> Any:

@@ -256,6 +256,6 @@ class _Proxy:
 
     @property
     def _log(self) -> Path:
-        from understudy.workstation.logs import folder
+        from understudy.state.logs import folder
 
         return folder(home()) / ("run.log" if self.own else "proxy.log")

@@ -78,7 +78,8 @@ class Machine:
 
         from understudy.doctor.settings import in_files
         from understudy.proxy.claim import scope_of
-        from understudy.proxy.options import DEFAULT_SCOPE, read_hosts
+        from understudy.proxy.options import DEFAULT_SCOPE
+        from understudy.proxy.values import read_hosts
 
         try:
             if self.proxies:

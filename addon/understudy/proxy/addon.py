@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from understudy.proxy.options import add_options, read_settings, turn_on_needs
 from understudy.proxy.presence import Presence
 from understudy.proxy.roster import Roster, Shown
 from understudy.proxy.sharing import Sharing
+from understudy.proxy.signals import end_at_hang_up
 from understudy.proxy.turn import Attempt, Follow, Turn, Upgrade, Wait
 from understudy.state.accounts import AccountStore
 from understudy.state.catalogue import CatalogueFile
@@ -101,7 +101,7 @@ class Understudy:
         for work in (self._dispatcher.roster.keep_writing(), self._ahead.keep_fresh(), self._sharing.keep()):
             self._tasks.append(loop.create_task(work))
         self._dispatcher.roster.stir()
-        end_at_hang_up(loop)
+        end_at_hang_up(ctx.master.shutdown)
         for line in (*self._done_at_start, self._banner()):
             logger.info("understudy: %s", line)
 
@@ -328,17 +328,6 @@ class Understudy:
         free, paid = ([a.label for a in may_serve if (a.lane is lane)] for lane in (Lane.CODEX, Lane.PLATFORM))
         carried = f"{calls} are carried out by {', '.join(free) or 'no ChatGPT account'}"
         return f"{carried}; for money, where nobody else can: {', '.join(paid)}" if paid and rules.overflow else carried
-
-
-def end_at_hang_up(loop: asyncio.AbstractEventLoop) -> None:
-    """A terminal that is closed ends the proxy in good order, as mitmproxy has it for other signals: a refresh that is
-    cut off loses the login. Where the signal is ignored, as under nohup, it stays so.
-    """
-    try:
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-            loop.add_signal_handler(signal.SIGHUP, ctx.master.shutdown)
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-        pass  # Windows has none, and only the main thread may do this.
 
 
 @contextmanager

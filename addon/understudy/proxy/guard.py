@@ -8,7 +8,6 @@ package; no script reload removes it.
 import asyncio
 import ipaddress
 import logging
-import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -30,6 +29,7 @@ from understudy.proxy.names import is_local, names_of
 from understudy.proxy.options import DEFAULT_SCOPE, chosen_by_user, read_scope
 from understudy.proxy.presence import Presence
 from understudy.proxy.shut import Shut, is_unread, names_called
+from understudy.proxy.signals import told_again
 from understudy.proxy.turn import PLACEHOLDER, Attempt, Follow, Turns, Upgrade, Wait
 from understudy.wire.endpoints import prepared_endpoint
 from understudy.wire.reserved import is_meant
@@ -139,7 +139,7 @@ class Guard:
     async def done(self) -> None:
         """The proxy stops: no new connections, and the answers that are running may run to their end."""
         ctx.options.update(server=False)
-        hurried = _when_told_again()
+        hurried = told_again()
         if self.presence is not None:
             await self.presence.closes()
         if len(self.turns):
@@ -179,17 +179,6 @@ class Guard:
             flow.response = self.refusal()
         except BaseException:
             flow.kill()
-
-
-def _when_told_again() -> asyncio.Event:
-    """Set once the process is told to stop another time."""
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, told.set)
-    except (NotImplementedError, RuntimeError, ValueError):
-        pass  # Windows has none, and only the main thread may do this.
-    return told
 
 
 def _is_address(host: str) -> bool:

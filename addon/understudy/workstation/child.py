@@ -6,10 +6,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from understudy.state import logs
 from understudy.state.launcher import hear, let_in, variable
 from understudy.state.runtime import Runtime
-from understudy.workstation import logs
 from understudy.workstation.errors import LaunchError
+from understudy.workstation.logs import why
 
 TIMEOUT = 60.0
 """Seconds that a proxy may take for a step."""
@@ -57,9 +58,7 @@ class Child:
             raise
         if runtime is None:
             self.give_up()
-            raise LaunchError(
-                f"the proxy did not start:\n{logs.why(self._log, self._began)}\n  (all of it: {self._log})"
-            )
+            raise LaunchError(f"the proxy did not start:\n{why(self._log, self._began)}\n  (all of it: {self._log})")
         return runtime
 
     def let_in(self) -> Runtime:
@@ -71,7 +70,7 @@ class Child:
         runtime = self.told()
         if not runtime.listeners:
             self.give_up()
-            raise LaunchError(f"the proxy has no port:\n{logs.why(self._log, self._began)}\n  (all of it: {self._log})")
+            raise LaunchError(f"the proxy has no port:\n{why(self._log, self._began)}\n  (all of it: {self._log})")
         return runtime
 
     def release(self) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from understudy.state import logs
 from understudy.state.home import private_folder
 from understudy.state.launcher import variable
 from understudy.state.runtime import Runtime, shared_proxy
-from understudy.workstation import logs
 from understudy.workstation.child import Child
 from understudy.workstation.confdir import Confdir
 from understudy.workstation.ending import DRAIN, Living, stop

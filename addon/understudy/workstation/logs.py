@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-from understudy.state.logs import folder, opened
-
-__all__ = ["folder", "opened", "why"]
-
 LINES = 8
 """How many lines tell why a proxy did not start."""
 SHOWN = 64 * 1024

@@ -43,7 +43,7 @@ def confdir() -> Confdir:
 def wanted_hosts(named: Iterable[str] = ()) -> frozenset[str]:
     """The hosts that the user names, else those that the proxy opens TLS to. Raises WrongUse."""
     from understudy.cli.network import followed, read_options
-    from understudy.proxy.options import read_hosts
+    from understudy.proxy.values import read_hosts
 
     if named := tuple(named):
         try:
